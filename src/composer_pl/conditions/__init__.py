@@ -1,0 +1,1 @@
+"""Many conditions together: discovery, dropout, extraction, encoding, adherence."""
