@@ -1,0 +1,1 @@
+"""Photos from disk to batches; `datamodule.py` is the way in."""

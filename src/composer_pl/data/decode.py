@@ -1,0 +1,231 @@
+"""From the bytes of a picture file to upright 8-bit RGB, whatever the file's own form.
+
+Files come from anywhere, so only six formats are tried, and size limits are checked before a pixel
+is decoded: a bilevel file of ten kilobytes can hold eighty megapixels.
+"""
+
+import io
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from composer_pl.errors import UserInputError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+WHITE = (255, 255, 255)  # the background that transparent pixels are composited on
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class BrokenPictureError(UserInputError):
+    """A file cannot be used as a picture; `reason` says why in a few words."""
+
+    def __init__(self, name: str, reason: str):
+        self.name = name
+        self.reason = reason
+        super().__init__(
+            f"Reading the picture {name}: expected a {', '.join(FORMATS)} file, found {reason}. "
+            "Next: replace the file or leave it out."
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureLimits:
+    """What is refused before decoding.
+
+    Attributes:
+        max_pixels: Most pixels, width times height.
+        max_side: Longest side in pixels.
+        min_side: Shortest side in pixels.
+        max_aspect: Longest side over shortest side.
+        max_bytes: Largest file.
+    """
+
+    max_pixels: int = 64_000_000
+    max_side: int = 16_384
+    min_side: int = 32
+    max_aspect: float = 8.0
+    max_bytes: int = 512 * 2**20
+
+    def objection(self, width: int, height: int) -> str:
+        """Return which rule a picture of this size breaks, or an empty string."""
+        long, short = max(width, height), min(width, height)
+        size = f"{width} x {height} pixels"
+        if width * height > self.max_pixels:
+            return f"{size}, above the limit of {self.max_pixels / 1e6:g} megapixels"
+        if long > self.max_side:
+            return f"{size}, a side above the limit of {self.max_side}"
+        if short < self.min_side:
+            return f"{size}, a side below the least of {self.min_side}"
+        if long > self.max_aspect * short:
+            return f"{size}, longer than {self.max_aspect:g} times its short side"
+        return ""
+
+
+DEFAULT_LIMITS = PictureLimits()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+        image: Upright RGB; may hold fewer pixels than the file where the decoder reduced it.
+        width: Upright width of the file in pixels. Crop boxes are in these coordinates.
+        height: Upright height of the file in pixels.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+
+
+def read_picture_bytes(path: str | Path, *, limits: PictureLimits = DEFAULT_LIMITS) -> bytes:
+    """Read a whole file after looking at its size.
+
+    Raises:
+        BrokenPictureError: When it is absent, unreadable, empty or too large.
+    """
+    try:
+        size = os.path.getsize(path)
+        if size > limits.max_bytes:
+            raise BrokenPictureError(str(path), f"{size / 2**20:.0f} MiB, above the limit")
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise BrokenPictureError(str(path), error.strerror or type(error).__name__) from error
+    if not data:
+        raise BrokenPictureError(str(path), "an empty file")
+    return data
+
+
+def decode_picture(
+    data: bytes,
+    name: str,
+    *,
+    short_side: int | None = None,
+    limits: PictureLimits = DEFAULT_LIMITS,
+) -> Picture:
+    """Decode to upright 8-bit RGB.
+
+    EXIF orientation is applied; transparency is composited on white; 16-bit and floating-point
+    values are scaled by their range, not clipped; of an animation the first frame is taken. ICC
+    profiles are not applied.
+
+    Args:
+        data: The bytes of the file.
+        name: How messages call it.
+        short_side: When given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its
+            shorter side keeps this many pixels; several times faster on large photos.
+        limits: Sizes that are refused.
+
+    Raises:
+        BrokenPictureError: When the bytes are not a whole picture of a known format.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow's remarks on odd metadata concern nobody here, and our limit comes first.
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            objection = limits.objection(*image.size)
+            if objection:
+                raise BrokenPictureError(name, objection)
+            width, height = image.size
+            if short_side is not None and image.format in ("JPEG", "MPO"):
+                image.draft(None, (short_side, short_side))
+            image.load()
+            # After load: a PNG may carry its EXIF block behind the pixels, and Pillow turns
+            # TIFF files upright by itself while loading.
+            orientation = _orientation(image)
+            reduced = image.format in ("JPEG", "MPO")
+            image = _to_rgb(image)
+            if orientation in _UPRIGHT:
+                image = image.transpose(_UPRIGHT[orientation])
+    except BrokenPictureError:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise BrokenPictureError(name, f"bytes that begin with {data[:12]!r}") from error
+    except Image.DecompressionBombError as error:
+        reason = f"more than {limits.max_pixels / 1e6:g} megapixels"
+        raise BrokenPictureError(name, reason) from error
+    # A damaged file makes the decoders raise almost anything: OSError, SyntaxError, struct.error,
+    # zlib.error, IndexError... All of it means the same: not a whole picture.
+    except Exception as error:
+        reason = f"damaged data ({type(error).__name__}: {error})"
+        raise BrokenPictureError(name, reason) from error
+    if not reduced:
+        width, height = image.size
+    elif orientation >= 5:
+        width, height = height, width
+    return Picture(image=image, width=width, height=height)
+
+
+def read_picture(path: str | Path, *, limits: PictureLimits = DEFAULT_LIMITS) -> Picture:
+    """Read and decode a file; see `decode_picture`.
+
+    Raises:
+        BrokenPictureError: When the file is absent or no usable picture.
+    """
+    return decode_picture(read_picture_bytes(path, limits=limits), str(path), limits=limits)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 where there is none or it cannot be read."""
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # a picture with a broken metadata block is still a picture
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode to RGB, transparency composited on white."""
+    if image.mode.startswith("I"):
+        return _grey(_scale_integers(np.asarray(image)))
+    if image.mode == "F":
+        return _grey(_scale_floats(np.asarray(image)))
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert converted is not None  # only an in-place conversion returns nothing
+        return converted
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        canvas = Image.new("RGBA", rgba.size, (*WHITE, 255))
+        return Image.alpha_composite(canvas, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _grey(values: np.ndarray) -> Image.Image:
+    """Return an RGB picture of grey values that are already on the scale 0..255."""
+    return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8)).convert("RGB")
+
+
+def _scale_integers(values: np.ndarray) -> np.ndarray:
+    """0..65535 -> 0..255; 32-bit files that exceed 16 bits are scaled by their largest value."""
+    largest = max(int(values.max(initial=0)), 65535)
+    return values.astype(np.float64) * (255.0 / largest)
+
+
+def _scale_floats(values: np.ndarray) -> np.ndarray:
+    """[0, 1] -> 0..255, 0..255 as it is, any other range by its own ends."""
+    if not np.isfinite(values).all():
+        raise ValueError("values that are not finite")
+    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+    if low >= 0 and high <= 1:
+        return values * 255.0
+    if low >= 0 and high <= 255:
+        return values
+    return (values - low) * (255.0 / (high - low))
