@@ -1,0 +1,130 @@
+"""The published networks, and how a converted one is built."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from composer_pl.plugin import UserInputError, WeightSpec
+from composer_pl_instances.quiet import quiet_import
+
+FORMAT = "composer-pl-instances/1"
+"""Metadata entry `format` of converted files."""
+
+LAYERS = frozenset(
+    (
+        *("Conv", "DWConv", "GhostConv", "nn.ConvTranspose2d", "nn.Upsample", "Concat"),
+        *("C2f", "C2fCIB", "C2PSA", "C3", "C3k2", "A2C2f", "ADown", "RepNCSPELAN4", "SCDown"),
+        *("SPP", "SPPELAN", "SPPF", "Segment", "Segment26"),
+    )
+)
+"""Layers that a network description may name; ultralytics would resolve any global name."""
+
+_ASSETS = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+
+
+def _checkpoint(name: str, sha256: str, size: int) -> WeightSpec:
+    return WeightSpec(
+        name=f"{name}.pt",
+        url=f"{_ASSETS}/{name}.pt",
+        sha256=sha256,
+        size=size,
+        license="AGPL-3.0-only",
+        origin=f"Ultralytics, {name} trained on COCO, assets release v8.4.0",
+        converted=f"{name}.safetensors",
+    )
+
+
+CHECKPOINTS: dict[str, WeightSpec] = {
+    "yolo26n-seg": _checkpoint(
+        "yolo26n-seg", "361fbfabab285c3237700b6bb91d7ecfa602cd945fffda8dbe1242829b71e73f", 6719965
+    ),
+    "yolo11n-seg": _checkpoint(
+        "yolo11n-seg", "55ed65c56c91713d23e8402371c6c49a6fd84f257f7dce452e8d70e41dcbe152", 6182636
+    ),
+    "yolov8n-seg": _checkpoint(
+        "yolov8n-seg", "a7cd8f929e1903d78a12a48efecab430209f18dc46cb96c3599a5980c63c423c", 7071756
+    ),
+}
+"""By the name that `Instances(model=...)` takes. Ultralytics publishes no digests; these are those
+that several independent users recorded for the files of that release."""
+
+
+def load_network(path: Path) -> tuple[Any, tuple[str, ...]]:
+    """Build the network of a converted file, frozen and in evaluation mode.
+
+    Args:
+        path: Safetensors written by `composer_pl_instances.convert`.
+
+    Returns:
+        The network with its normalisations fused, and its class names.
+
+    Raises:
+        UserInputError: The file is not a converted network.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _refusal(path, str(error)) from error
+    if metadata.get("format") != FORMAT:
+        raise _refusal(path, f"the format {metadata.get('format')!r}")
+    try:
+        description, names = json.loads(metadata["network"]), json.loads(metadata["names"])
+    except (KeyError, ValueError) as error:
+        raise _refusal(path, f"damaged metadata ({error})") from error
+    if not isinstance(names, list):
+        raise _refusal(path, "damaged metadata (names)")
+    check_description(description, path)
+    network = build_network(description)
+    try:
+        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise _refusal(path, f"tensors that do not fit the network ({error})") from error
+    network.eval().requires_grad_(False)
+    network.fuse(verbose=False)
+    return network, tuple(str(name) for name in names)
+
+
+def build_network(description: dict[str, Any]) -> Any:
+    """Build an untrained network of ultralytics from its description.
+
+    The global random state is left as it was.
+    """
+    tasks = quiet_import("ultralytics.nn.tasks")
+    with torch.random.fork_rng(devices=[]):
+        return tasks.SegmentationModel(
+            description, ch=description.get("channels", 3), verbose=False
+        )
+
+
+def check_description(description: Any, path: Path) -> None:
+    """Refuse a description that could name anything but known layers and plain numbers.
+
+    Ultralytics evaluates the entry `activation` as code and looks layer names up among its globals.
+
+    Raises:
+        UserInputError: Something else was found.
+    """
+    if not isinstance(description, dict) or description.get("activation") is not None:
+        raise _refusal(path, "a network description with code in it")
+    layers = [*description.get("backbone", []), *description.get("head", [])]
+    if not layers or not all(isinstance(layer, list) and len(layer) == 4 for layer in layers):
+        raise _refusal(path, "a damaged network description")
+    for _, _, layer, _ in layers:
+        if layer not in LAYERS:
+            raise _refusal(path, f"the unknown layer {layer!r}")
+    if layers[-1][2] not in ("Segment", "Segment26"):
+        raise _refusal(path, f"a network that ends in {layers[-1][2]}, which gives no masks")
+
+
+def _refusal(path: Path, found: str) -> UserInputError:
+    return UserInputError(
+        f"Loading instance weights from {path}: expected a YOLO segmentation network, found "
+        f"{found}. Next: take an official yolo*-seg.pt, or convert yours anew with "
+        f"`python -m composer_pl_instances.convert IN.pt OUT.safetensors`."
+    )
