@@ -1,0 +1,31 @@
+"""How well pictures obey values, for any condition, with each plugin's own measure."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from composer_pl.conditions.extraction import Extraction, extractor_at, to_canvas
+
+
+@torch.no_grad()
+def adherence(
+    extraction: Extraction, name: str, image: Float[Tensor, "b 3 h w"], value: Tensor
+) -> Float[Tensor, " b"]:
+    """Score pictures against the values they should obey: 1 is perfect, lower is worse.
+
+    The score alone says little; hold it between a floor (the same pictures against values of other
+    pictures) and a ceiling (the true pictures, brought to the model's resolution).
+
+    Args:
+        extraction: Holds the plugins and their extractors.
+        name: Which condition.
+        image: Pictures in [-1, 1] at any size.
+        value: `(b, *spec.shape)`.
+    """
+    plugin = extraction.plugins[name]
+    size = tuple(value.shape[-2:]) if plugin.scope == "local" else extraction.value_size
+    built = extraction.extractor(name, image.device)
+    wrapped = extractor_at(built, plugin, (size[0], size[1]))
+    # An extractor object may offer more than extraction (a text tower its image tower): plugins
+    # reach it through the wrapped callable only when they are global, where nothing is wrapped.
+    return plugin.adherence(to_canvas(image, plugin, (size[0], size[1])), value, extractor=wrapped)

@@ -1,0 +1,1 @@
+"""One stage of the cascade per file: a plain Module that training and inference share."""
