@@ -42,9 +42,7 @@ class SamplingRecipe:
         Raises:
             UserInputError: A setting is out of its range.
         """
-        if self.sampler not in ("dpmpp_2m", "ddim"):
-            problem = f"sampler must be dpmpp_2m or ddim, found {self.sampler!r}"
-        elif not 1 <= self.steps <= 1000:
+        if not 1 <= self.steps <= 1000:
             problem = f"steps must be in 1..1000, found {self.steps}"
         elif self.eta and self.sampler != "ddim":
             problem = f"eta needs sampler ddim, found eta {self.eta} with {self.sampler}"

@@ -1,0 +1,112 @@
+"""The representations of a picture as a value: pick, join, save, load."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from composer_pl.errors import UserInputError, nearest
+
+
+class Parts(Mapping[str, Tensor]):
+    """An immutable mapping from condition name to value (no batch axis).
+
+    `parts.only("sketch") | other.only("color")` takes the sketch of one picture and the palette of
+    another; where both sides have a condition, the right one wins, as with dictionaries.
+
+    Args:
+        values: A value for each condition.
+        notes: One line about where each value came from (a file name, a caption); for people.
+    """
+
+    def __init__(self, values: Mapping[str, Tensor], notes: Mapping[str, str] | None = None):
+        self._values = dict(values)
+        self.notes = {name: (notes or {}).get(name, "") for name in self._values}
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The value of one condition."""
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the conditions, in order."""
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        """Number of conditions."""
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        """Names and shapes."""
+        shapes = ", ".join(f"{name}: {tuple(value.shape)}" for name, value in self.items())
+        return f"Parts({{{shapes}}})"
+
+    def only(self, *names: str) -> "Parts":
+        """Keep the named conditions.
+
+        Raises:
+            UserInputError: One of them is not there.
+        """
+        self._check(names, "Picking parts of a picture")
+        return Parts({name: self[name] for name in names}, self.notes)
+
+    def drop(self, *names: str) -> "Parts":
+        """Leave the named conditions out.
+
+        Raises:
+            UserInputError: One of them is not there.
+        """
+        self._check(names, "Dropping parts of a picture")
+        return Parts({n: v for n, v in self.items() if n not in names}, self.notes)
+
+    def __or__(self, other: "Parts") -> "Parts":
+        """Join two sets of parts; `other` wins where both have a condition."""
+        return Parts({**self._values, **other._values}, {**self.notes, **other.notes})
+
+    def batch(self) -> dict[str, Tensor]:
+        """The values with a batch axis of one, as the model takes them."""
+        return {name: value[None] for name, value in self.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write all values and notes to one safetensors file."""
+        tensors = {name: value.contiguous().cpu() for name, value in self.items()}
+        save_file(tensors, path, metadata={"composer_pl_notes": json.dumps(self.notes)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Parts":
+        """Read what `save` wrote.
+
+        Raises:
+            UserInputError: The file is absent or no safetensors file.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                notes = json.loads((file.metadata() or {}).get("composer_pl_notes", "{}"))
+        except (OSError, SafetensorError, json.JSONDecodeError) as error:
+            raise UserInputError(
+                f"Reading parts from {str(path)!r}: expected a file that `composer-pl decompose` "
+                f"wrote, found none that can be read ({error}). Next: correct the path."
+            ) from error
+        return cls(values, notes)
+
+    def __eq__(self, other: object) -> bool:
+        """Same names and equal values."""
+        return (
+            isinstance(other, Parts)
+            and set(self) == set(other)
+            and all(torch.equal(value, other[name]) for name, value in self.items())
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _check(self, names: tuple[str, ...], doing: str) -> None:
+        for name in names:
+            if name not in self:
+                raise UserInputError(
+                    f"{doing}: no condition {name!r} among {', '.join(self) or 'none'}"
+                    f"{nearest(name, self)} Next: correct the name."
+                )

@@ -1,0 +1,48 @@
+"""Parts as a value: picking, joining, round trips, refusals."""
+
+import pytest
+import torch
+
+from composer_pl.composing.parts import Parts
+from composer_pl.errors import UserInputError
+
+
+@pytest.fixture
+def parts():
+    values = {"sketch": torch.rand(1, 4, 4), "color": torch.rand(3)}
+    return Parts(values, {"sketch": "a.jpg", "color": "a.jpg"})
+
+
+def test_the_right_side_wins_when_joining(parts):
+    other = Parts({"color": torch.zeros(3)}, {"color": "b.jpg"})
+    joined = parts.only("sketch") | other
+    assert list(joined) == ["sketch", "color"]
+    assert torch.equal((parts | other)["color"], torch.zeros(3))
+    assert (parts | other).notes == {"sketch": "a.jpg", "color": "b.jpg"}
+
+
+def test_only_and_drop_are_complements(parts):
+    assert parts.only("color") == parts.drop("sketch")
+    assert len(parts) == 2, "the original is unchanged"
+
+
+def test_a_file_gives_back_the_parts(parts, tmp_path):
+    parts.save(tmp_path / "p.safetensors")
+    loaded = Parts.load(tmp_path / "p.safetensors")
+    assert loaded == parts
+    assert loaded.notes == parts.notes
+
+
+@pytest.mark.parametrize("method", ["only", "drop"])
+def test_a_misspelt_name_is_answered_with_the_nearest(parts, method):
+    with pytest.raises(UserInputError, match="'sketsh' among sketch, color; did you mean 'sketch'"):
+        getattr(parts, method)("sketsh")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"0123456789abcdef"])
+def test_a_file_that_holds_no_parts_is_refused(tmp_path, content):
+    path = tmp_path / "p.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserInputError, match="expected a file that `composer-pl decompose` wrote"):
+        Parts.load(path)

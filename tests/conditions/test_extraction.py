@@ -1,0 +1,151 @@
+"""Extraction: only what is kept, only from keys, held against the spec, cached by content."""
+
+import pytest
+import torch
+from fakes import FakeCaption, FakeGlobal, FakeLocal, FakeRandom
+
+from composer_pl.conditions.adherence import adherence
+from composer_pl.conditions.extraction import Extraction
+from composer_pl.errors import RepresentationError
+
+
+def batch_of(size=4, *, seed=0, side=48):
+    generator = torch.Generator().manual_seed(seed)
+    source = torch.rand(size, 3, side, side, generator=generator) * 2 - 1
+    return {
+        "source": source,
+        "image": source[..., ::3, ::3],
+        "caption": ["a bee", "", "fed", "  "][:size],
+        "index": torch.arange(size),
+        "key": torch.arange(size) + 100,
+        "identity": torch.arange(size) + 200,
+    }
+
+
+class Counting(FakeGlobal):
+    """Remembers how many pictures its extractor saw; the count is not configuration."""
+
+    seen = 0
+
+    def build_extractor(self):
+        def extract(image):
+            Counting.seen += len(image)
+            return image.mean((2, 3))
+
+        return extract
+
+
+@pytest.fixture(autouse=True)
+def fresh_count():
+    Counting.seen = 0
+
+
+def test_only_kept_samples_are_extracted_and_the_rest_is_zero():
+    extraction = Extraction({"mean": Counting()}, value_size=(16, 16))
+    keep = torch.tensor([[True, False, True, False]])
+    value = extraction.extract(batch_of(), keep)["mean"]
+    assert Counting.seen == 2
+    assert torch.count_nonzero(value[~keep[0]]) == 0
+    everything = extraction.extract(batch_of(), torch.ones(1, 4, dtype=torch.bool))["mean"]
+    torch.testing.assert_close(value[keep[0]], everything[keep[0]])
+
+
+def test_local_values_come_at_the_asked_size():
+    extraction = Extraction({"grey": FakeLocal()}, value_size=(24, 40))
+    value = extraction.extract(batch_of(), torch.ones(1, 4, dtype=torch.bool))["grey"]
+    assert value.shape == (4, 1, 24, 40)
+
+
+def test_random_extraction_is_a_function_of_the_key():
+    extraction = Extraction({"random": FakeRandom()}, value_size=(16, 16))
+    batch, keep = batch_of(), torch.ones(1, 4, dtype=torch.bool)
+    first = extraction.extract(batch, keep)["random"]
+    torch.manual_seed(5)
+    assert torch.equal(first, extraction.extract(batch, keep)["random"])
+    half = extraction.extract(batch, torch.tensor([[False, False, True, True]]))["random"]
+    torch.testing.assert_close(half[2:], first[2:])
+    batch["key"] = batch["key"] + 1
+    assert not torch.equal(first, extraction.extract(batch, keep)["random"])
+
+
+def test_a_sample_without_text_has_no_caption():
+    extraction = Extraction({"text": FakeCaption(), "mean": FakeGlobal()}, value_size=(16, 16))
+    available = extraction.available(batch_of())
+    assert available.tolist() == [[True, False, True, False], [True] * 4]
+
+
+def test_values_of_the_dataset_are_taken_as_they_are():
+    extraction = Extraction({"mean": Counting()}, value_size=(16, 16))
+    batch = batch_of() | {"conditions": {"mean": torch.full((4, 3), 0.25)}}
+    value = extraction.extract(batch, torch.ones(1, 4, dtype=torch.bool))["mean"]
+    assert Counting.seen == 0
+    assert (value == 0.25).all()
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (lambda image: image[:, :2].mean((2, 3)), "expected shape"),
+        (lambda image: image.mean((2, 3)) * torch.nan, "finite"),
+        (lambda image: image.mean((2, 3)) + 5, r"expected values in \[-1.0, 1.0\]"),
+    ],
+)
+def test_an_extractor_that_contradicts_its_spec_is_named(answer, problem):
+    class Wrong(FakeGlobal):
+        def build_extractor(self):
+            return answer
+
+    extraction = Extraction({"mean": Wrong()}, value_size=(16, 16))
+    with pytest.raises(RepresentationError, match=f"'mean' with Wrong: .*{problem}"):
+        extraction.extract(batch_of(), torch.ones(1, 4, dtype=torch.bool))
+
+
+def test_cached_values_are_not_extracted_again_and_are_the_same(tmp_path):
+    keep = torch.ones(1, 4, dtype=torch.bool)
+
+    def once():
+        extraction = Extraction({"mean": Counting()}, value_size=(16, 16), cache_dir=tmp_path)
+        return extraction.extract(batch_of(), keep)["mean"]
+
+    fresh = once()
+    assert Counting.seen == 4
+    assert torch.equal(fresh, once())
+    assert Counting.seen == 4
+
+
+def test_another_configuration_does_not_read_old_values(tmp_path):
+    keep = torch.ones(1, 4, dtype=torch.bool)
+    for tokens in (1, 2):
+        plugins = {"mean": Counting(tokens=tokens)}
+        Extraction(plugins, value_size=(16, 16), cache_dir=tmp_path).extract(batch_of(), keep)
+    assert Counting.seen == 8
+
+
+def test_a_damaged_cache_file_is_extracted_anew(tmp_path):
+    keep = torch.ones(1, 4, dtype=torch.bool)
+
+    def once():
+        extraction = Extraction({"mean": Counting()}, value_size=(16, 16), cache_dir=tmp_path)
+        return extraction.extract(batch_of(), keep)["mean"]
+
+    fresh = once()
+    for path in tmp_path.rglob("*.npy"):
+        path.write_bytes(path.read_bytes()[:40])
+    assert torch.equal(fresh, once())
+
+
+def test_random_values_are_never_cached(tmp_path):
+    extraction = Extraction({"random": FakeRandom()}, value_size=(16, 16), cache_dir=tmp_path)
+    extraction.extract(batch_of(), torch.ones(1, 4, dtype=torch.bool))
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_a_picture_obeys_its_own_value_best():
+    extraction = Extraction({"grey": FakeLocal(), "mean": FakeGlobal()}, value_size=(16, 16))
+    batch = batch_of()
+    values = extraction.extract(batch, torch.ones(2, 4, dtype=torch.bool))
+    for name, value in values.items():
+        own = adherence(extraction, name, batch["source"], value)
+        other = adherence(extraction, name, batch["source"], value.roll(1, 0))
+        torch.testing.assert_close(own, torch.ones(4))
+        assert (own > other).all()

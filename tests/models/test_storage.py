@@ -1,0 +1,113 @@
+"""Models on disk: round trips, and files that are damaged, foreign or hostile."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from composer_pl.errors import CheckpointError, UnknownConditionError
+from composer_pl.models.storage import (
+    CONFIG,
+    DESCRIPTION_KEY,
+    EMA_KEY,
+    MODEL_PREFIX,
+    WEIGHTS,
+    load_model,
+    save_model,
+)
+
+pytestmark = pytest.mark.usefixtures("fake_plugins")
+
+
+def checkpoint(model, **extra):
+    state = {MODEL_PREFIX + name: tensor for name, tensor in model.state_dict().items()}
+    return {"state_dict": state, DESCRIPTION_KEY: model.describe(), **extra}
+
+
+def test_a_folder_gives_back_the_model(model, tmp_path):
+    save_model(model, tmp_path / "m")
+    loaded = load_model(tmp_path / "m")
+    assert loaded.describe() == model.describe()
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name])
+
+
+def test_a_checkpoint_gives_averaged_or_raw_weights(model, tmp_path):
+    average = {name: tensor + 1 for name, tensor in model.state_dict().items()}
+    path = tmp_path / "a.ckpt"
+    torch.save(checkpoint(model, **{EMA_KEY: {"weights": average}}), path)
+    assert torch.equal(load_model(path).conditioner.presence, model.conditioner.presence + 1)
+    raw = load_model(path, averaged=False)
+    assert torch.equal(raw.conditioner.presence, model.conditioner.presence)
+
+
+def test_half_precision_weights_load_as_float32(model, tmp_path):
+    halves = {name: tensor.half() for name, tensor in model.state_dict().items()}
+    save_model(model, tmp_path, weights=halves)
+    assert load_model(tmp_path).conditioner.presence.dtype == torch.float32
+
+
+class Bomb:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused_unrun(model, tmp_path):
+    path, marker = tmp_path / "evil.ckpt", tmp_path / "ran"
+    torch.save(checkpoint(model, payload=Bomb(marker)), path)
+    with pytest.raises(CheckpointError, match="plain data only"):
+        load_model(path)
+    assert not marker.exists()
+
+
+def test_a_missing_plugin_is_named_with_its_package(model, tmp_path):
+    save_model(model, tmp_path)
+    config = json.loads((tmp_path / CONFIG).read_text())
+    config["conditions"]["mean"] |= {"plugin": "gone", "distribution": "composer-pl-gone"}
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(UnknownConditionError, match="pip install composer-pl-gone"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["no weights", "cut weights", "no config", "bad json", "list"])
+def test_a_damaged_folder_is_refused_in_one_line(model, tmp_path, damage):
+    save_model(model, tmp_path)
+    match damage:
+        case "no weights":
+            (tmp_path / WEIGHTS).unlink()
+        case "cut weights":
+            (tmp_path / WEIGHTS).write_bytes((tmp_path / WEIGHTS).read_bytes()[:-100])
+        case "no config":
+            (tmp_path / CONFIG).unlink()
+        case "bad json":
+            (tmp_path / CONFIG).write_text("{")
+        case "list":
+            (tmp_path / CONFIG).write_text("[]")
+    with pytest.raises(CheckpointError) as caught:
+        load_model(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_model_are_refused(model, tmp_path):
+    weights = dict(model.state_dict())
+    weights.pop("conditioner.presence")
+    save_model(model, tmp_path, weights=weights)
+    with pytest.raises(CheckpointError, match="do not fit"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 broken"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="expected a checkpoint"):
+        load_model(path)
+
+
+def test_nothing_there_is_said(tmp_path):
+    with pytest.raises(CheckpointError, match="found nothing there"):
+        load_model(tmp_path / "absent")
