@@ -32,11 +32,13 @@ class UnknownConditionError(ComposerPLError, KeyError):
 
     def __init__(self, name: str, installed: Iterable[str], *, doing: str, package: str = ""):
         known = sorted(installed)
-        package = package or f"composer-pl-{name}"
+        hint = nearest(name, known)
+        # A misspelt name must not become the name of a package that a stranger may have uploaded.
+        package = package or ("" if hint else f"composer-pl-{name}")
+        install = f"`pip install {package}`" if package else "install the package that provides it"
         super().__init__(
-            f"{doing}: no installed package provides the condition {name!r}"
-            f"{nearest(name, known)} Installed: {', '.join(known) or 'none'}. "
-            f"Next: correct the name, or `pip install {package}`."
+            f"{doing}: no installed package provides the condition {name!r}{hint or '.'} "
+            f"Installed: {', '.join(known) or 'none'}. Next: correct the name, or {install}."
         )
 
     def __str__(self) -> str:  # KeyError would show the repr of the message

@@ -1,4 +1,4 @@
-"""Contact sheets: titled panels in rows, as one picture. Used by every place that shows pictures."""
+"""Contact sheets: titled panels in rows, as one picture; used wherever pictures are shown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +52,10 @@ def contact_sheet(rows: Sequence[Sequence[Panel]], *, cell: int = 128) -> Image.
             else:
                 picture = to_pil(panel.content)
                 factor = cell / max(picture.size)
-                size = (max(round(picture.width * factor), 1), max(round(picture.height * factor), 1))
+                size = (
+                    max(round(picture.width * factor), 1),
+                    max(round(picture.height * factor), 1),
+                )
                 enlarge = factor >= 1
                 picture = picture.resize(
                     size, Image.Resampling.NEAREST if enlarge else Image.Resampling.BOX

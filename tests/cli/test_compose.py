@@ -100,9 +100,11 @@ def test_a_model_that_is_none_is_said(folder, capsys):
     assert "expected a checkpoint" in capsys.readouterr().err
 
 
-def test_coco_fid_says_all_that_it_needs(capsys):
-    assert main(["eval", "coco-fid"]) == 2
-    told = capsys.readouterr().err
-    assert "captions_val2014.json" in told
-    assert "--ckpt: not given" in told
-    assert "Inception" in told
+def test_coco_fid_says_what_it_needs_and_what_is_there(folder, capsys):
+    captions = folder / "coco" / "annotations" / "captions_val2014.json"
+    captions.parent.mkdir(parents=True)
+    captions.write_text("{}")
+    assert main(["eval", "coco-fid", "--data.root", "coco", "--ckpt", "absent"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in told[1:6]] == ["missing", "found", *["missing"] * 3]
+    assert "captions_val2014.json" in told[2]

@@ -1,12 +1,8 @@
 """`composer-pl eval coco-fid`: zero-shot FID and CLIP score on COCO; says what it needs."""
 
 import argparse
-from pathlib import Path
 
 HELP = "Score a model: `eval coco-fid` is the paper's zero-shot COCO FID and CLIP score."
-
-CAPTIONS = 30_000
-"""Captions of COCO 2014 validation, one a picture (the protocol of GLIDE and unCLIP)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,34 +13,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check what the protocol needs and name all that is absent.
+    """Check what the protocol needs and name all of it.
 
-    The generation and scoring themselves are not part of this release; nothing is reported rather
-    than a number of another protocol.
+    Nothing is scored yet: without the upsampler any number would be that of another protocol.
+
+    Raises:
+        UserInputError: Always, in this release.
     """
     from composer_pl.errors import UserInputError
+    from composer_pl.evaluation.coco_fid import needs
 
-    lacking = missing_for_coco_fid(args.root, args.ckpt)
-    listed = "".join(f"\n  - {line}" for line in lacking)
-    raise UserInputError(
-        f"Measuring zero-shot COCO FID: the protocol needs{listed}\n"
-        f"Next: supply these; this release checks them but does not score yet."
+    listed = "\n".join(
+        f"  {'found  ' if need.found else 'missing'}  {need.what}"
+        for need in needs(args.root, args.ckpt)
     )
-
-
-def missing_for_coco_fid(root: str, ckpt: str) -> list[str]:
-    """Every need of the protocol, each with what was found."""
-
-    def state(path: Path) -> str:
-        return "found" if path.exists() else "missing"
-
-    base = Path(root) if root else Path("COCO")
-    captions = base / "annotations" / "captions_val2014.json"
-    pictures = base / "val2014"
-    return [
-        f"a trained model, --ckpt: {state(Path(ckpt)) if ckpt else 'not given'}",
-        f"{captions} ({CAPTIONS} captions, one a picture): {state(captions)}",
-        f"{pictures} (40,504 pictures at 256 px): {state(pictures)}",
-        "the Inception network of clean-fid and CLIP ViT-B/32 of open_clip, from files",
-        "an upsampler 64 -> 256, since the reference is at 256 px",
-    ]
+    raise UserInputError(
+        f"Measuring zero-shot FID and CLIP score on COCO: the protocol needs\n{listed}\n"
+        f"Next: supply what is missing; this release has no upsampler and does not score yet."
+    )

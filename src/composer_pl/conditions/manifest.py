@@ -130,9 +130,9 @@ def _entry(distribution: Distribution, point: EntryPoint) -> PluginEntry:
             requires = match[2].strip()
     return PluginEntry(
         name=point.name,
-        distribution=metadata.get("name") or "unknown",
-        version=metadata.get("version") or "unknown",
-        license=license_text.strip().partition("\n")[0],
+        distribution=str(metadata.get("name") or "unknown"),
+        version=str(metadata.get("version") or "unknown"),
+        license=str(license_text).strip().partition("\n")[0],
         requires=requires,
         reference=point.value,
     )
