@@ -1,0 +1,1 @@
+"""Networks that predict the noise; one U-Net so far."""
