@@ -83,7 +83,12 @@ class Composer:
         """
         if name not in self.model.plugins:
             raise UnknownConditionError(name, self.names, doing="Reading a value by hand")
-        value = self.model.plugins[name].read(source)
+        plugin = self.model.plugins[name]
+        if plugin.inputs == ("caption",):  # through the extractor that is already loaded
+            extract = self.decomposer.extraction.extractor(name, self.device)
+            value = extract([str(source)])[0].cpu()
+        else:
+            value = plugin.read(source)
         return Parts({name: value}, {name: str(source)})
 
     def compose(
