@@ -1,0 +1,303 @@
+"""What a configuration costs, computed without allocating it: size, memory, work, dropout."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from composer_pl.backbones.unet import UNet
+from composer_pl.errors import ConfigError
+from composer_pl.plugin.encoders import ConditionEncoder
+from composer_pl.types import ConditionSignals, RepresentationSpec
+
+SUSTAINED_TFLOPS = 395.0
+"""Default assumption: half of the 790 TFLOP/s of dense bf16 matmul measured on one H200."""
+
+_TRAIN_FACTOR = 3  # the backward pass costs twice the forward pass
+_ACTIVATIONS = (
+    "tensors that autograd keeps, each storage once; growth from one sample to two, so weights are "
+    "not in it; eager, network in {precision}, encoders in fp32; compiled networks keep less"
+)
+
+
+class _Conditioner(Protocol):
+    @property
+    def encoders(self) -> nn.ModuleDict: ...
+
+
+class PlannedModel(Protocol):
+    """What a plan reads of a model; `ComposerModel` has it."""
+
+    @property
+    def backbone(self) -> UNet:
+        """The network."""
+        ...
+
+    @property
+    def conditioner(self) -> Any:
+        """A module whose `encoders` is a ModuleDict of condition encoders."""
+        ...
+
+    def parameters(self) -> Any:
+        """All parameters."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DropoutEvents:
+    """How often conditions are kept in training.
+
+    Attributes:
+        keep_rates: Expected share of samples that keep each condition.
+        p_drop_all: Probability of the joint event that a sample keeps nothing.
+        p_keep_all: Probability of the joint event that a sample keeps everything.
+    """
+
+    keep_rates: dict[str, float]
+    p_drop_all: float
+    p_keep_all: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The cost of a configuration. FLOPs count a multiply-add as two.
+
+    Attributes:
+        parameters: Trained numbers by part: `backbone`, each condition, `presence and fusion`.
+        resolution: Side of the pictures.
+        context_tokens: Context tokens when all conditions are present.
+        batch_size: Samples a step on one device.
+        flops_forward: FLOPs of one sample's forward pass by part, all conditions present.
+        activation_bytes_per_image: Memory that one sample adds to a training step.
+        activation_method: How that was obtained.
+        memory_bytes: Training memory by part, for the batch.
+        tflops: Assumed sustained rate in TFLOP/s.
+        dropout: Dropout events.
+    """
+
+    parameters: dict[str, int]
+    resolution: int
+    context_tokens: int
+    batch_size: int
+    flops_forward: dict[str, int]
+    activation_bytes_per_image: int
+    activation_method: str
+    memory_bytes: dict[str, int]
+    tflops: float
+    dropout: DropoutEvents
+
+    @property
+    def total_parameters(self) -> int:
+        """All trained numbers."""
+        return sum(self.parameters.values())
+
+    @property
+    def total_memory_bytes(self) -> int:
+        """Training memory of one device."""
+        return sum(self.memory_bytes.values())
+
+    @property
+    def flops_train_step(self) -> int:
+        """FLOPs of a training step: forward and backward (twice the forward) of the batch."""
+        return _TRAIN_FACTOR * self.batch_size * sum(self.flops_forward.values())
+
+    @property
+    def images_per_second(self) -> float:
+        """Training speed of one device at the assumed rate."""
+        return self.tflops * 1e12 * self.batch_size / self.flops_train_step
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data, totals included."""
+        return {
+            **asdict(self),
+            "total_parameters": self.total_parameters,
+            "total_memory_bytes": self.total_memory_bytes,
+            "flops_train_step": self.flops_train_step,
+            "images_per_second": self.images_per_second,
+        }
+
+    def table(self) -> str:
+        """Everything as text for people."""
+        groups = [
+            ("parameters", self.parameters, 1e6, "M"),
+            ("forward, one image", self.flops_forward, 1e9, "GFLOP"),
+            (f"training memory, batch {self.batch_size}", self.memory_bytes, 1e9, "GB"),
+        ]
+        lines: list[str] = []
+        for title, parts, unit, name in groups:
+            lines.append(title)
+            total = {"total": sum(parts.values())} if len(parts) > 1 else {}
+            lines += [f"  {k:<24}{v / unit:>12,.3f} {name}" for k, v in {**parts, **total}.items()]
+        lines += [
+            f"train step, batch {self.batch_size}: {self.flops_train_step / 1e12:,.3f} TFLOP "
+            f"({_TRAIN_FACTOR} x forward), {self.resolution} px, "
+            f"{self.context_tokens} context tokens",
+            f"speed: {self.images_per_second:,.1f} images/s, assuming a sustained "
+            f"{self.tflops:g} TFLOP/s on one device",
+            f"activations: {self.activation_bytes_per_image / 1e6:,.1f} MB an image "
+            f"({self.activation_method})",
+            f"dropout: all dropped together {self.dropout.p_drop_all:.2f}, "
+            f"all kept together {self.dropout.p_keep_all:.2f}; expected keep rates",
+        ]
+        lines += [f"  {name:<24}{rate:>12.3f}" for name, rate in self.dropout.keep_rates.items()]
+        return "\n".join(lines)
+
+
+def make_plan(
+    build: Callable[[], PlannedModel],
+    *,
+    specs: Mapping[str, RepresentationSpec],
+    dropout: DropoutEvents,
+    batch_size: int = 1,
+    tflops: float = SUSTAINED_TFLOPS,
+    ema: bool = True,
+    bf16: bool = True,
+) -> Plan:
+    """Plan a training run: AdamW in float32, with or without bf16 autocast and weight averaging.
+
+    Args:
+        build: Builds the model; called under the meta device, so that nothing is allocated.
+        specs: What the extractor of each condition yields, by name.
+        dropout: Dropout events of the run's policy.
+        batch_size: Samples a step on one device.
+        tflops: Sustained rate to assume, in TFLOP/s.
+        ema: Whether an average of the weights is kept.
+        bf16: Whether autocast keeps a bf16 copy of the weights during a step.
+
+    Raises:
+        ConfigError: The batch is empty, the rate is not positive, or a condition has no spec.
+    """
+    if batch_size < 1 or tflops <= 0:
+        raise ConfigError(
+            f"Planning a run: batch size and TFLOP/s must be positive, found {batch_size} and "
+            f"{tflops:g}. Next: correct the one that is not."
+        )
+    with torch.device("meta"):
+        model = build()
+    encoders = dict(model.conditioner.encoders.items())
+    missing = sorted(encoders.keys() - specs.keys())
+    if missing:
+        raise ConfigError(
+            f"Planning a run: every condition needs a spec of its values, found none for "
+            f"{', '.join(missing)}. Next: give the specs of the model's own plugins."
+        )
+
+    parameters = {"backbone": _count(model.backbone)}
+    parameters |= {name: _count(encoder) for name, encoder in encoders.items()}
+    total = sum(p.numel() for p in model.parameters())
+    rest = total - sum(parameters.values())
+    if rest:
+        parameters["presence and fusion"] = rest
+
+    backbone = model.backbone
+    flops: dict[str, int] = {}
+    tokens, kept = 0, 0
+    for name, encoder in encoders.items():
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            signals = _encode(encoder, specs[name], backbone, samples=1)
+        flops[name] = counter.get_total_flops()
+        tokens += 0 if signals.context is None else signals.context.shape[1]
+        kept += _activation_growth(
+            lambda samples, e=encoder, s=specs[name]: _encode(e, s, backbone, samples), "meta"
+        )
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        _run(backbone, tokens, samples=1)
+    flops = {"backbone": counter.get_total_flops(), **flops}
+
+    # A fake CPU, because there attention runs as the fused kernel, unlike on the meta device.
+    with FakeTensorMode():
+        twin = UNet(backbone.config)
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False)
+        with autocast, _Float32Norms():
+            kept += _activation_growth(lambda samples: _run(twin, tokens, samples), "cpu")
+
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    memory = {"weights": 4 * total, "gradients": 4 * trained, "AdamW moments": 8 * trained}
+    if ema:
+        memory["weight average"] = 4 * total
+    if bf16:
+        memory["bf16 copy of weights"] = 2 * total
+    memory["activations"] = kept * batch_size
+    return Plan(
+        parameters=parameters,
+        resolution=backbone.config.resolution,
+        context_tokens=tokens,
+        batch_size=batch_size,
+        flops_forward=flops,
+        activation_bytes_per_image=kept,
+        activation_method=_ACTIVATIONS.format(precision="bf16 autocast" if bf16 else "fp32"),
+        memory_bytes=memory,
+        tflops=tflops,
+        dropout=dropout,
+    )
+
+
+class _Float32Norms(TorchFunctionMode):
+    """Runs group norm in float32, as autocast does on a GPU but not on a CPU."""
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func is F.group_norm:
+            args = tuple(arg.float() if isinstance(arg, Tensor) else arg for arg in args)
+        return func(*args, **(kwargs or {}))
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _encode(
+    encoder: ConditionEncoder, spec: RepresentationSpec, backbone: UNet, samples: int
+) -> ConditionSignals:
+    side = backbone.config.resolution * backbone.dims.hint_scale
+    shape = [side if isinstance(size, str) else size for size in spec.shape]
+    value = torch.zeros(samples, *shape, dtype=getattr(torch, spec.dtype))
+    return encoder(value, torch.ones(samples, dtype=torch.bool))
+
+
+def _run(backbone: UNet, tokens: int, samples: int) -> Tensor:
+    """One forward pass with every signal present, on the current default device."""
+    config, dims = backbone.config, backbone.dims
+    side = config.resolution
+    signals = ConditionSignals(
+        time=torch.zeros(samples, dims.time_dim),
+        context=torch.zeros(samples, tokens, dims.context_dim) if tokens else None,
+        context_mask=torch.ones(samples, tokens, dtype=torch.bool) if tokens else None,
+        hint=torch.zeros(samples, dims.hint_channels, side, side),
+    )
+    x_t = torch.zeros(samples, config.in_channels, side, side)
+    return backbone(x_t, torch.zeros(samples), signals)
+
+
+def _activation_growth(run: Callable[[int], object], device: str) -> int:
+    """Bytes that autograd keeps for one sample more."""
+
+    def kept(samples: int) -> int:
+        saved: dict[int, Tensor] = {}  # holding the tensors keeps their storages apart
+
+        def pack(tensor: Tensor) -> Tensor:
+            saved[tensor.untyped_storage()._cdata] = tensor
+            return tensor
+
+        with (
+            torch.device(device),
+            torch.enable_grad(),
+            torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+        ):
+            output = run(samples)  # held until counted, as its graph holds what was saved
+        total = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+        del output
+        return total
+
+    return kept(2) - kept(1)
