@@ -1,0 +1,253 @@
+"""Turn jsonargparse's messages into one line with the nearest name.
+
+Nothing here runs unless a configuration was refused; then the given keys are compared with the
+parser's own, which finds the culprit more surely than the wording of a message does.
+"""
+
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from composer_pl.cli.policy import denying, plugin_packages
+from composer_pl.errors import ComposerPLError, ConfigError, UnknownConditionError, nearest
+
+CONDITIONS = "model.conditions"
+_WORDS = ("class_path", "init_args", "dict_kwargs")
+
+
+def explain(error: BaseException, parser: ArgumentParser, argv: Sequence[str]) -> ComposerPLError:
+    """Return what to raise in place of an error of the parser.
+
+    Args:
+        error: What the parser raised.
+        parser: Knows every legal key.
+        argv: What it was given.
+    """
+    for cause in _chain(error):
+        if isinstance(cause, ComposerPLError):
+            return cause
+    try:
+        given = _given(argv)
+    except _Unreadable as unreadable:
+        return ConfigError(str(unreadable))
+    return (
+        _unknown_key(given, parser)
+        or _bad_class(given)
+        or _bad_condition_name(given)
+        or ConfigError(
+            f"Reading the configuration: {_shortened(str(error))}. "
+            f"Next: correct it; --help-all lists every option."
+        )
+    )
+
+
+class _Unreadable(Exception):
+    """A configuration file that cannot be read or is not YAML."""
+
+
+class _Key:
+    """One given key: dotted name, value, and where it was given."""
+
+    def __init__(self, name: str, value: Any, origin: str):
+        self.name, self.value, self.origin = name, value, origin
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _given(argv: Sequence[str]) -> list[_Key]:
+    """Every key that the files and the command line give, containers included."""
+    keys: list[_Key] = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--") and word != "-c":
+            continue
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not equals:
+            value = words.pop(0) if words and not words[0].startswith("--") else ""
+        if name in ("config", "-c"):
+            keys += _flat(_load(Path(value)), "", value)
+        elif name:
+            keys.append(_Key(name.removesuffix("+"), value, "the command line"))
+    return keys
+
+
+def _load(path: Path) -> Any:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _Unreadable(
+            f"Reading the configuration {path}: a YAML file was expected, found none "
+            f"({error.strerror}). Next: correct the path after --config."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or type(error).__name__
+        raise _Unreadable(
+            f"Reading the configuration {path}: YAML was expected, found an error{where} "
+            f"({problem}). Next: correct the file."
+        ) from error
+    if not isinstance(content, dict):
+        raise _Unreadable(
+            f"Reading the configuration {path}: sections such as `model:` and `data:` were "
+            f"expected, found {type(content).__name__}. Next: start from a file in configs/."
+        )
+    return content
+
+
+def _flat(value: Any, prefix: str, origin: str) -> list[_Key]:
+    keys = [_Key(prefix, value, origin)] if prefix else []
+    if isinstance(value, dict):
+        for name, item in value.items():
+            keys += _flat(item, f"{prefix}.{name}" if prefix else str(name), origin)
+    return keys
+
+
+def _unknown_key(given: Sequence[_Key], parser: ArgumentParser) -> ConfigError | None:
+    """The first given key that no option of the parser is, holds, or belongs to."""
+    known = {action.dest for action in parser._actions} | {"config"}
+    groups = {name.rsplit(".", i)[0] for name in known for i in range(1, name.count(".") + 1)}
+    legal = known | groups
+    for key in given:
+        parents = {key.name.rsplit(".", i)[0] for i in range(key.name.count(".") + 1)}
+        options = {name for name in parents & known if not _nested(name, known)}
+        if key.name in legal or (options and not _closed(options, parser)):
+            continue
+        section, _, last = key.name.rpartition(".")
+        siblings = sorted({n for n in legal if n.rpartition(".")[0] == section})
+        guess = _guess(last, siblings, section)
+        guess = guess or nearest(key.name, sorted(legal)).rstrip("?")
+        if not guess and siblings:
+            names = ", ".join(name.rpartition(".")[2] for name in siblings)
+            guess = f"; {section or 'a configuration'} has {names}"
+        return ConfigError(
+            f"Reading {key.origin}: no option {key.name!r}{guess}. "
+            f"Next: correct it; --help-all lists every option."
+        )
+    return None
+
+
+def _guess(last: str, siblings: Sequence[str], section: str) -> str:
+    found = nearest(last, [name.rpartition(".")[2] for name in siblings]).rstrip("?")
+    if found and section:
+        found = re.sub(r"'([^']*)'$", lambda m: f"'{section}.{m[1]}'", found)
+    return found
+
+
+def _nested(name: str, known: set[str]) -> bool:
+    return any(other.startswith(f"{name}.") for other in known)
+
+
+def _closed(options: set[str], parser: ArgumentParser) -> bool:
+    """Whether none of the options can hold keys of its own (a class, a mapping, a list)."""
+    for action in parser._actions:
+        if action.dest in options:
+            text = str(getattr(action, "_typehint", ""))
+            if re.search(r"dict|Dict|list|List|Callable|class|\.[A-Z]\w+|Config", text):
+                return False
+    return True
+
+
+def _bad_class(given: Sequence[_Key]) -> ComposerPLError | None:
+    """The first `class_path` that is not allowed, not there, or does not take its arguments."""
+    for key in given:
+        if not key.name.endswith("class_path") or not isinstance(key.value, str):
+            continue
+        holder = key.name.removesuffix(".class_path")
+        problem = _class_problem(key.value, holder, key.origin)
+        if problem is not None:
+            return problem
+        inits = f"{holder}.init_args."
+        names = [(k, k.name.removeprefix(inits)) for k in given if k.name.startswith(inits)]
+        if holder.startswith(f"{CONDITIONS}."):
+            short = f"{holder}."
+            names += [
+                (k, rest)
+                for k in given
+                if k.name.startswith(short)
+                and (rest := k.name.removeprefix(short)).partition(".")[0] not in _WORDS
+            ]
+        cls = _resolve(key.value)
+        legal = list(inspect.signature(cls.__init__).parameters)[1:]
+        for argument, name in names:
+            if name.partition(".")[0] not in legal:
+                return ConfigError(
+                    f"Reading {argument.origin}: {holder} ({cls.__name__}) has no argument "
+                    f"{name!r}{nearest(name, legal).rstrip('?')}. It takes "
+                    f"{', '.join(legal)}. Next: correct it."
+                )
+    return None
+
+
+def _class_problem(path: str, holder: str, origin: str) -> ComposerPLError | None:
+    package = path.partition(".")[0]
+    doing = f"Reading {holder} of {origin}"
+    if denying(path) and package.startswith("composer_pl_"):
+        name = package.removeprefix("composer_pl_")
+        installed = [p.removeprefix("composer_pl_") for p in plugin_packages()]
+        return UnknownConditionError(
+            name, installed, doing=doing, package=package.replace("_", "-")
+        )
+    if denying(path):
+        return ConfigError(
+            f"{doing}: a class of composer-pl, of an installed plugin, of torch.optim or a "
+            f"Lightning callback, logger, strategy or profiler was expected, found {path!r}, which "
+            f"was not imported. Next: use one of those, or install the plugin that provides it."
+        )
+    try:
+        _resolve(path)
+    except (ImportError, AttributeError):
+        module, _, cls = path.rpartition(".")
+        try:
+            names = [n for n in dir(import_module(module)) if n[0].isupper()]
+        except ImportError:
+            names = []
+        return ConfigError(
+            f"{doing}: no class {path!r}{nearest(cls, names).rstrip('?')}. Next: correct it."
+        )
+    return None
+
+
+def _resolve(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _bad_condition_name(given: Sequence[_Key]) -> ConfigError | None:
+    """An override of a condition that the configuration does not list."""
+    prefix = f"{CONDITIONS}."
+    parts = [
+        (key, key.name.removeprefix(prefix).partition(".")[0])
+        for key in given
+        if key.name.startswith(prefix)
+    ]
+    listed = {name for key, name in parts if key.origin != "the command line"}
+    for key, name in parts:
+        overriding = key.origin == "the command line" and key.name.count(".") > 2
+        if overriding and name not in listed and not key.name.endswith("class_path"):
+            return ConfigError(
+                f"Reading {key.name!r}: the configuration lists no condition {name!r}"
+                f"{nearest(name, listed).rstrip('?')}. It lists {', '.join(sorted(listed))}. "
+                f"Next: correct the name."
+            )
+    return None
+
+
+def _shortened(message: str) -> str:
+    """The lines of a message as one, without the parser's own decoration."""
+    lines = [line.strip(" -*") for line in message.splitlines() if line.strip()]
+    text = " ".join(lines)
+    text = re.sub(r'Parser key "([^"]+)":', r"\1:", text)
+    text = re.sub(r"\s*tip: .*", "", text, flags=re.IGNORECASE)
+    return text[:400].rstrip(". ")

@@ -1,0 +1,222 @@
+"""The parser of a training configuration and the run that it describes. Imports torch."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from jsonargparse import ArgumentError
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from composer_pl.cli.config_errors import explain
+from composer_pl.cli.fit import run_folder, say
+from composer_pl.cli.policy import restrict_imports
+from composer_pl.data.datamodule import ComposerDataModule
+from composer_pl.errors import ComposerPLError, UserInputError
+from composer_pl.systems.checkpoints import (
+    FOLDER,
+    AtomicCheckpointIO,
+    Checkpoints,
+    find_last,
+    list_checkpoints,
+)
+from composer_pl.systems.diffusion import DiffusionSystem
+from composer_pl.systems.ema import EMA
+from composer_pl.systems.guard import FiniteGuard
+from composer_pl.systems.previews import Previews
+from composer_pl.systems.progress import Progress
+from composer_pl.systems.signals import GracefulStop
+
+TRAINER_DEFAULTS = {
+    "use_distributed_sampler": False,  # our sampler knows its rank
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 50,
+}
+
+
+class SaveRunConfig(SaveConfigCallback):
+    """Write the whole configuration to `config.yaml` of the run folder when fitting."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Only training writes it: evaluating a run must not change its record."""
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write it, without the checkpoint that this start resumed from."""
+        config = self.config.clone()
+        config["ckpt_path"] = None
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(
+            config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False
+        )
+
+
+class ComposerCLI(LightningCLI):
+    """Our sections of a configuration: model, data, trainer, ema, previews, checkpoints.
+
+    Args:
+        command: `fit`, `validate`, `test`, `predict`, or `plan` to parse only.
+        argv: The words after the command.
+        prog: Shown in the help.
+    """
+
+    def __init__(self, command: str, argv: list[str], *, prog: str = ""):
+        self.command = command
+        self.argv = argv
+        restrict_imports()
+        super().__init__(
+            DiffusionSystem,
+            ComposerDataModule,
+            save_config_callback=SaveRunConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            parser_kwargs={"exit_on_error": False, "prog": prog or f"composer-pl {command}"},
+            args=argv,
+            run=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The one seed of a run, and the checkpoint."""
+        parser.add_argument(
+            "--seed_everything",
+            type=int,
+            default=0,
+            help="Seed of initial weights, data order, crops, dropout and noise.",
+        )
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="Checkpoint to continue from or to use; `last` is the newest of the run folder.",
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Callbacks that every run has, each with its own section; the numbers shared by two."""
+        parser.add_lightning_class_args(EMA, "ema")  # type: ignore[arg-type]
+        parser.add_lightning_class_args(Previews, "previews")  # type: ignore[arg-type]
+        parser.add_lightning_class_args(Checkpoints, "checkpoints")  # type: ignore[arg-type]
+        parser.link_arguments("seed_everything", "model.seed")
+        parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("model.backbone.resolution", "data.resolution")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; an error becomes one line with the nearest name.
+
+        Raises:
+            ConfigError: The configuration or an override is wrong.
+        """
+        try:
+            self.config = parser.parse_args(args)
+        except (ArgumentError, ValueError, TypeError, OSError, ImportError) as error:
+            raise explain(error, parser, args) from error
+
+    def instantiate_classes(self) -> None:
+        """Build model, data and trainer; `plan` builds them itself, in part.
+
+        Raises:
+            ConfigError: A constructor refuses its arguments.
+        """
+        if self.command == "plan":
+            return
+        try:
+            super().instantiate_classes()
+        except (ArgumentError, ValueError, TypeError, ImportError) as error:
+            if isinstance(error, ComposerPLError):
+                raise
+            raise explain(error, self.parser, self.argv) from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """A trainer with our checkpoint files, progress line, loggers and run folder."""
+        section = self.config_init["trainer"]
+        folder = run_folder(section["default_root_dir"], [str(c) for c in self.config_files()])
+        section["default_root_dir"] = str(folder)
+        if section["logger"] in (None, True) and not section["fast_dev_run"]:
+            fitting = self.command == "fit"
+            section["logger"] = [
+                TensorBoardLogger(folder, name="tensorboard", version="") if fitting else None,
+                CSVLogger(folder, name="csv" if fitting else f"csv-{self.command}"),
+            ]
+            section["logger"] = [logger for logger in section["logger"] if logger is not None]
+        plugins = section["plugins"] or []
+        section["plugins"] = [
+            *(plugins if isinstance(plugins, list) else [plugins]),
+            AtomicCheckpointIO(),
+        ]
+        given = section["callbacks"] or []
+        section["callbacks"] = [
+            *(given if isinstance(given, list) else [given]),
+            FiniteGuard(),
+            GracefulStop(),
+        ]
+        if section["enable_progress_bar"] is not False:
+            section["callbacks"].append(Progress())
+        return super().instantiate_trainer(**kwargs)
+
+    def config_files(self) -> list[Any]:
+        """The `--config` files, in the order given."""
+        return [path for path in (self.config.get("config") or []) if path is not None]
+
+
+def train(command: str, argv: list[str]) -> int:
+    """Parse, build and run; see `composer_pl.cli.fit.run`."""
+    cli = ComposerCLI(command, argv)
+    trainer, model, data = cli.trainer, cli.model, cli.datamodule
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
+    folder = Path(trainer.default_root_dir)
+    ckpt = _checkpoint(command, cli.config["ckpt_path"], folder)
+    if command == "fit":
+        if ckpt is None and list_checkpoints(folder / FOLDER) and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            raise UserInputError(
+                f"Starting a run in {folder}: an empty folder was expected, found the checkpoints "
+                f"of an earlier run. Next: continue it with --ckpt_path last, or write elsewhere "
+                f"with --trainer.default_root_dir DIR."
+            )
+        if trainer.is_global_zero:
+            count = sum(p.numel() for p in model.model.parameters())
+            start = f"continuing from {ckpt}" if ckpt else "starting"
+            say(f"{count / 1e6:.2f} M parameters, conditions {', '.join(model.model.names)}; "
+                f"{start}, writing to {folder}")  # fmt: skip
+        trainer.fit(model, datamodule=data, ckpt_path=ckpt, weights_only=True)
+    elif command == "predict":
+        trainer.predict(model, data, ckpt_path=ckpt, return_predictions=False, weights_only=True)
+    else:
+        method = trainer.validate if command == "validate" else trainer.test
+        results = method(model, data, ckpt_path=ckpt, verbose=False, weights_only=True)
+        if trainer.is_global_zero:
+            for name, value in sorted((results or [{}])[0].items()):
+                print(f"{name} {value:.6f}")
+    stops = [c for c in trainer.callbacks if isinstance(c, GracefulStop)]  # type: ignore[attr-defined]
+    return 128 + stops[0].signal if stops and stops[0].signal else 0
+
+
+def _checkpoint(command: str, given: str | None, folder: Path) -> str | None:
+    """Resolve `--ckpt_path`.
+
+    Raises:
+        UserInputError: An evaluation has none, or the file does not exist.
+        CheckpointError: `last` finds nothing.
+    """
+    if given is None:
+        if command == "fit":
+            return None
+        raise UserInputError(
+            f"Running {command}: a trained model was expected, found no --ckpt_path. "
+            f"Next: give --ckpt_path FILE, or --ckpt_path last for the newest of {folder}."
+        )
+    if given == "last":
+        return str(find_last(folder, say))
+    if not os.path.isfile(given):
+        raise UserInputError(
+            f"Reading --ckpt_path {given}: a checkpoint file was expected, found none. "
+            f"Next: correct the path, or use --ckpt_path last."
+        )
+    return given

@@ -1,0 +1,1 @@
+"""The Lightning shell: wiring of training, nothing that inference needs."""

@@ -1,0 +1,275 @@
+"""The Lightning shell around `ComposerModel`: one step, the optimiser, logging, checkpoints.
+
+Everything random is a pure function of the batch's keys, except the U-Net's dropout, for which the
+global generator is seeded anew at each batch. A resumed run therefore repeats exactly what the
+uninterrupted one does, whatever the number of workers.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from jaxtyping import Bool, Float, Int
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+from composer_pl.backbones.unet import UNetConfig
+from composer_pl.conditions.dropout import DropoutPolicy, sample_keep_mask
+from composer_pl.conditions.extraction import Extraction
+from composer_pl.diffusion.process import ProcessConfig
+from composer_pl.errors import CheckpointError
+from composer_pl.models.base import ComposerModel
+from composer_pl.models.sampling import SamplingRecipe, sample
+from composer_pl.models.storage import DESCRIPTION_KEY, EMA_KEY, MODEL_PREFIX
+from composer_pl.plugin.api import ConditionPlugin
+from composer_pl.randomness import derive_key, keyed_normal, keyed_uniform
+from composer_pl.systems.learning_rate import LearningRate
+from composer_pl.systems.metrics import LossSplit
+from composer_pl.types import Batch
+
+OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
+"""Parameters -> optimiser; in a configuration a `class_path` of torch.optim and its arguments."""
+
+
+class DiffusionSystem(pl.LightningModule):
+    """Trains the 64 px model.
+
+    Args:
+        conditions: The condition plugins by name; the name is yours to choose.
+        backbone: Size of the U-Net.
+        process: Noise schedule, prediction target, variance and loss weighting.
+        dropout: Which conditions a training sample keeps.
+        optimizer: Made from the parameters; by default AdamW as unCLIP's decoder was trained.
+        learning_rate: Warm-up and decay of the optimiser's `lr`.
+        sampling: How previews and `predict` draw pictures.
+        compile: Compile the backbone with torch.compile; minutes once, then faster steps on a GPU.
+        cache_dir: Keep extracted values of conditions that draw nothing at random in this folder.
+        seed: Seed of the network's own dropout; set by `seed_everything`.
+    """
+
+    def __init__(
+        self,
+        conditions: dict[str, ConditionPlugin],
+        backbone: UNetConfig = UNetConfig(),  # noqa: B008
+        process: ProcessConfig = ProcessConfig(),  # noqa: B008
+        dropout: DropoutPolicy = DropoutPolicy(),  # noqa: B008
+        optimizer: OptimizerFactory = lambda p: AdamW(p, lr=1.2e-4, weight_decay=0.0, fused=True),
+        learning_rate: LearningRate = LearningRate(),  # noqa: B008
+        sampling: SamplingRecipe = SamplingRecipe(),  # noqa: B008
+        compile: bool = False,
+        cache_dir: str | None = None,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.model = ComposerModel(backbone, process, conditions)
+        self.policy = dropout
+        self.make_optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.sampling = sampling
+        self.compile_backbone = compile
+        self.seed = seed
+        self.description = self.model.describe()  # now: a model that cannot be saved is refused
+        described = self.description["conditions"]
+        self.extraction = Extraction(
+            conditions,
+            value_size=self.model.value_size(backbone.resolution, backbone.resolution),
+            cache_dir=cache_dir,
+            versions={name: str(facts["version"]) for name, facts in described.items()},
+        )
+        steps = self.model.process.schedule.num_timesteps
+        self.train_split = LossSplit(self.model.names, steps)
+        self.val_split = LossSplit(self.model.names, steps)
+        self.grad_norm: Tensor | None = None
+        self._base_rates: list[float] = []
+
+    # -- one batch -------------------------------------------------------------------------------
+
+    def draw(
+        self, batch: Batch
+    ) -> tuple[Bool[Tensor, "n b"], Int[Tensor, " b"], Float[Tensor, "b 3 h w"]]:
+        """Keep mask, timesteps and noise of a batch: a pure function of its keys, on the CPU."""
+        keys = batch["key"].cpu()
+        keep = sample_keep_mask(
+            self.policy,
+            [plugin.drop_prob for plugin in self.model.plugins.values()],
+            keys,
+            available=self.extraction.available(batch),
+        )
+        steps = self.model.process.schedule.num_timesteps
+        t = (keyed_uniform(keys, "timestep") * steps).long().clamp(max=steps - 1)
+        eps = keyed_normal(keys, "eps", tuple(batch["image"].shape[1:]))
+        return keep, t, eps
+
+    def losses(self, batch: Batch, split: LossSplit) -> Float[Tensor, " b"]:
+        """The loss of each sample, entered into `split`."""
+        keep, t, eps = self.draw(batch)
+        values = self.extraction.extract(batch, keep)
+        x_0 = batch["image"]
+        keep, t, eps = (drawn.to(x_0.device, non_blocking=True) for drawn in (keep, t, eps))
+        loss = self.model.loss(x_0, values, keep, t, eps)
+        split.add(loss, keep, t)
+        return loss
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The mean loss of the batch.
+
+        With several processes DDP averages the gradients of equal shares, and accumulation adds
+        them, so that a step follows the mean over the global batch; the last, shorter accumulation
+        of an epoch is scaled up to its own mean.
+        """
+        torch.manual_seed(
+            derive_key(self.seed, "network", self.current_epoch, batch_idx, self.global_rank)
+        )
+        loss = self.losses(batch, self.train_split).mean()
+        accumulated = self.trainer.accumulate_grad_batches
+        batches = self.trainer.num_training_batches
+        if accumulated > 1 and batches != float("inf"):
+            rest = int(batches) % accumulated
+            if rest and batch_idx >= batches - rest:
+                loss = loss * (accumulated / rest)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log the split loss and the rate every `log_every_n_steps` optimiser steps."""
+        every = max(1, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        if self.global_step % every == 0 and self._stepped(batch_idx):
+            self._log(self.train_split, "train/", len(batch["image"]))
+            self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+            if self.grad_norm is not None:
+                self.log("gradient_norm", self.grad_norm)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Enter the losses; they are logged at the end."""
+        self.losses(batch, self.val_split)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the split validation loss."""
+        self._log(self.val_split, "val/", 1)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """The same as validation, on the test pictures."""
+        self.losses(batch, self.val_split)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the split test loss."""
+        self._log(self.val_split, "test/", 1)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, "b 3 h w"]:
+        """One picture in [-1, 1] for each sample, from all of its conditions."""
+        available = self.extraction.available(batch)
+        values = self.extraction.extract(batch, available)
+        kept = [name for name, has in zip(self.model.names, available, strict=True) if has.all()]
+        size = (batch["image"].shape[-2], batch["image"].shape[-1])
+        return sample(self.model, values, self.sampling, keys=batch["key"], size=size, keep=kept)
+
+    def _log(self, split: LossSplit, prefix: str, batch_size: int) -> None:
+        values = split.read(distributed=self.trainer.world_size > 1)
+        named = {prefix + key: value for key, value in values.items()}
+        self.log_dict(named, batch_size=batch_size)
+
+    def _stepped(self, batch_idx: int) -> bool:
+        last = self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        return last or (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
+
+    # -- optimiser -------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> Optimizer:
+        """The injected optimiser over all trained weights."""
+        optimizer = self.make_optimizer(self.model.parameters())
+        self._base_rates = [float(group["lr"]) for group in optimizer.param_groups]
+        return optimizer
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Set the learning rate of this step from the step alone."""
+        factor = self.learning_rate.factor(self.global_step)
+        for group, rate in zip(optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = rate * factor
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by value or by norm, and keep the norm for the log.
+
+        Lightning's own refuses fused optimisers under autocast, which concerns fp16 alone.
+        """
+        parameters = list(self.model.parameters())
+        if gradient_clip_val and gradient_clip_algorithm == "value":
+            torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+        elif gradient_clip_val:
+            self.grad_norm = torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+
+    # -- set-up and checkpoints ------------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        """Lay the network out for its device and compile it; never this module itself."""
+        if self.device.type == "cuda":
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.compile_backbone:
+            # In place: names in the state dict stay as they are (Lightning#21836 forbids compiling
+            # the LightningModule).
+            self.model.backbone.compile()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the plain-data description from which `composer-pl compose` rebuilds the model."""
+        checkpoint[DESCRIPTION_KEY] = self.description
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another model; evaluate the averaged weights where there are any.
+
+        Raises:
+            CheckpointError: The checkpoint describes another model than the configuration.
+        """
+        expected, found = self.description, checkpoint.get(DESCRIPTION_KEY)
+        if not isinstance(found, dict):
+            raise CheckpointError(
+                "Loading a checkpoint: one that composer-pl fit wrote was expected, found no model "
+                "description in it. Next: give another --ckpt_path."
+            )
+        for part in ("backbone", "process", "conditions"):
+            difference = _first_difference(_fixed(expected[part]), _fixed(found.get(part)))
+            if difference is not None:
+                raise CheckpointError(
+                    f"Loading a checkpoint: it does not fit the configuration, model.{part}"
+                    f"{difference}. Next: use the config.yaml of the run that wrote it."
+                )
+        fitting = self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
+        if EMA_KEY in checkpoint and not fitting:
+            average = checkpoint[EMA_KEY]["weights"]
+            checkpoint["state_dict"].update(
+                {MODEL_PREFIX + name: value for name, value in average.items()}
+            )
+
+
+def _first_difference(expected: Any, found: Any, path: str = "") -> str | None:
+    """Say where two plain-data descriptions first differ; package versions may differ."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in [*expected, *(key for key in found if key not in expected)]:
+            if key in ("version", "distribution"):
+                continue
+            if key not in expected or key not in found:
+                where = "the checkpoint" if key in expected else "the configuration"
+                return f"{path}.{key} is missing in {where}"
+            difference = _first_difference(expected[key], found[key], f"{path}.{key}")
+            if difference is not None:
+                return difference
+        return None
+    return None if expected == found else f"{path} is {expected!r}, in the checkpoint {found!r}"
+
+
+def _fixed(settings: Any) -> Any:
+    """Settings without what may change between two runs of one model.
+
+    How often a condition is dropped, where its weights lie, and the version of its package.
+    """
+    if not isinstance(settings, dict):
+        return settings
+    return {
+        key: _fixed(value)
+        for key, value in settings.items()
+        if key not in ("drop_prob", "version") and not key.endswith("_file")
+    }

@@ -1,0 +1,201 @@
+"""Sample grids while training: what the model makes of a few held-out pictures.
+
+Each row is one picture: the original, each condition as its plugin draws it, then samples from each
+condition alone, from all together and from none. Made by the sampling recipe of everything else,
+with the averaged weights, and the same noise every time.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from composer_pl.errors import ConfigError
+from composer_pl.models.sampling import sample, sample_keys
+from composer_pl.sheet import Panel, contact_sheet, to_pil
+from composer_pl.systems.diffusion import DiffusionSystem
+from composer_pl.systems.ema import averaged_weights
+from composer_pl.types import Batch
+
+FOLDER = "samples"
+PREDICTIONS = "predictions"
+
+
+class Previews(pl.Callback):
+    """Draw a grid every so many steps, into `samples/` of the run folder and to TensorBoard.
+
+    Args:
+        every_n_steps: Optimiser steps between two grids; 0 draws none.
+        pictures: How many held-out pictures, the first of the validation set.
+        seed: Of the noise that samples start from.
+    """
+
+    def __init__(self, every_n_steps: int = 1000, pictures: int = 4, seed: int = 0):
+        if every_n_steps < 0 or pictures < 1:
+            raise ConfigError(
+                f"Reading previews: every_n_steps of at least 0 and at least one of pictures were "
+                f"expected, found {every_n_steps} and {pictures}. Next: correct previews.*"
+            )
+        self.every_n_steps = every_n_steps
+        self.pictures = pictures
+        self.seed = seed
+        self._batch: Batch | None = None
+        self._drawn_step = -1
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """What was drawn before an interruption is not drawn again."""
+        self._drawn_step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+    ) -> None:
+        """Draw after the optimiser step that completes the interval."""
+        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
+            self._draw_once(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the end of the run."""
+        if self.every_n_steps:
+            self._draw_once(trainer, pl_module)
+
+    def on_predict_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write the pictures of `predict`, named by their place in the data set."""
+        folder = Path(trainer.default_root_dir) / PREDICTIONS
+        folder.mkdir(parents=True, exist_ok=True)
+        for picture, index in zip(outputs, batch["index"].tolist(), strict=True):
+            to_pil((picture + 1) / 2).save(folder / f"{index:06d}.png")
+
+    def _draw_once(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        step = trainer.global_step
+        if (
+            step == self._drawn_step
+            or trainer.fast_dev_run
+            or not isinstance(  # type: ignore[attr-defined]
+                pl_module, DiffusionSystem
+            )
+        ):
+            return
+        self._drawn_step = step
+        if trainer.is_global_zero:
+            self._draw(trainer, pl_module, step)
+        trainer.strategy.barrier()
+
+    def _draw(self, trainer: pl.Trainer, system: DiffusionSystem, step: int) -> None:
+        if self._batch is None:
+            self._batch = _first_pictures(trainer, self.pictures)
+        if self._batch is None:
+            return
+        batch = system.transfer_batch_to_device(self._batch, system.device, 0)
+        model, training = system.model, system.model.training
+        # Eager: other batch sizes must not recompile what training compiled.
+        with averaged_weights(trainer, model), torch.compiler.set_stance("force_eager"):
+            model.eval()
+            try:
+                with trainer.precision_plugin.forward_context():
+                    rows = preview_rows(system, batch, seed=self.seed)
+            finally:
+                model.train(training)
+        sheet = contact_sheet(rows, cell=max(96, batch["image"].shape[-1]))
+        folder = Path(trainer.default_root_dir) / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        sheet.save(folder / f"step-{step:08d}.png")
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image(FOLDER, np.asarray(sheet), step, dataformats="HWC")
+
+
+@torch.no_grad()
+def preview_rows(system: DiffusionSystem, batch: Batch, *, seed: int) -> list[list[Panel]]:
+    """The panels of a grid, one row a picture; see the module."""
+    count, names = len(batch["image"]), system.model.names
+    available = system.extraction.available(batch)
+    values = system.extraction.extract(batch, available)
+    drawings = {
+        name: plugin.visualize(values[name]) for name, plugin in system.model.plugins.items()
+    }
+    columns: dict[str, tuple[str, ...]] = {f"{name} alone": (name,) for name in names}
+    columns |= {"all": names, "none": ()}
+    samples = {
+        title: _samples(system, batch, values, available, kept, seed=seed)
+        for title, kept in columns.items()
+    }
+    rows = []
+    for i in range(count):
+        row = [Panel(title="original", content=(batch["image"][i].float() + 1) / 2)]
+        for n, name in enumerate(names):
+            content = drawings[name][i] if bool(available[n, i]) else "(none)"
+            row.append(Panel(title=name, content=content))
+        row += [Panel(title=title, content=drawn[i]) for title, drawn in samples.items()]
+        rows.append(row)
+    return rows
+
+
+def _samples(
+    system: DiffusionSystem,
+    batch: Batch,
+    values: Mapping[str, Tensor],
+    available: Bool[Tensor, "n b"],
+    wanted: Sequence[str],
+    *,
+    seed: int,
+) -> Float[Tensor, "b 3 h w"]:
+    """Sample each picture from those of the wanted conditions that it has; in [0, 1]."""
+    names = system.model.names
+    keys = sample_keys(seed, len(batch["image"]))
+    drawn = torch.zeros_like(batch["image"], dtype=torch.float32)
+    patterns: dict[tuple[str, ...], list[int]] = {}
+    for i in range(len(keys)):
+        has = tuple(name for n, name in enumerate(names) if name in wanted and available[n, i])
+        patterns.setdefault(has, []).append(i)
+    for kept, rows in patterns.items():
+        pictures = sample(
+            system.model,
+            {name: values[name][rows] for name in kept},
+            system.sampling,
+            keys=keys[rows],
+            size=(batch["image"].shape[-2], batch["image"].shape[-1]),
+            keep=kept,
+        )
+        drawn[rows] = pictures.to(drawn)
+    return (drawn + 1) / 2
+
+
+def _first_pictures(trainer: pl.Trainer, count: int) -> Batch | None:
+    """The first pictures of the validation set, whatever its batch size; None without one."""
+    loader = trainer.val_dataloaders
+    if loader is None:
+        loader = trainer.datamodule.val_dataloader() if trainer.datamodule else None  # type: ignore[attr-defined]
+    loader = loader[0] if isinstance(loader, list) else loader
+    batches: list[Batch] = []
+    for batch in loader or []:
+        batches.append(batch)
+        if sum(len(b["image"]) for b in batches) >= count:
+            break
+    if not batches:
+        return None
+    joined: dict[str, Any] = {}
+    for key in batches[0]:
+        parts = [batch[key] for batch in batches]  # type: ignore[literal-required]
+        if isinstance(parts[0], Tensor):
+            joined[key] = torch.cat(parts)[:count]
+        elif isinstance(parts[0], list):
+            joined[key] = [item for part in parts for item in part][:count]
+        elif isinstance(parts[0], dict):
+            joined[key] = {
+                name: torch.cat([part[name] for part in parts])[:count] for name in parts[0]
+            }
+    return joined  # type: ignore[return-value]
