@@ -1,0 +1,108 @@
+"""`composer-pl plan`: the paper's configuration against a count that reads no module."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from composer_pl.cli import main
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def linear(inputs, outputs):
+    return inputs * outputs + outputs
+
+
+def conv(inputs, outputs, side=3):
+    return inputs * outputs * side * side + outputs
+
+
+def vector_encoder(width, *, time, tokens, context):
+    """Two perceptrons: to the time embedding, and to the context tokens."""
+    to_time = linear(width, time) + linear(time, time)
+    return to_time + linear(width, time) + linear(time, tokens * context)
+
+
+def hint_encoder(channels, *, hint, halvings):
+    """A convolution to four times the width, strided ones, the last to the hint."""
+    inner = 4 * hint
+    return conv(channels, inner) + (halvings - 1) * conv(inner, inner) + conv(inner, hint)
+
+
+def unet(width, mult, blocks, attended, context, inputs, outputs):
+    """The GLIDE/ADM layout, summed by hand (paper.md of the lab's published code)."""
+    time = 4 * width
+
+    def res(a, b):
+        skip = 0 if a == b else conv(a, b, 1)
+        return 2 * a + conv(a, b) + linear(time, 2 * b) + 2 * b + conv(b, b) + skip
+
+    def attention(c):
+        return 2 * c + conv(c, 3 * c, 1) + linear(context, 2 * c) + conv(c, c, 1)
+
+    widths = [width * m for m in mult]
+    total = linear(width, time) + linear(time, time) + conv(inputs, width)
+    channels, stored = width, [width]
+    for level, out in enumerate(widths):
+        for _ in range(blocks):
+            total += res(channels, out) + (attention(out) if level in attended else 0)
+            channels = out
+            stored.append(out)
+        if level < len(widths) - 1:
+            total += res(out, out)
+            stored.append(out)
+    total += 2 * res(channels, channels) + attention(channels)
+    for level in reversed(range(len(widths))):
+        out = widths[level]
+        for block in range(blocks + 1):
+            total += res(channels + stored.pop(), out) + (
+                attention(out) if level in attended else 0
+            )
+            channels = out
+            if level and block == blocks:
+                total += res(out, out)
+    return total + 2 * channels + conv(channels, outputs)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """The plan of configs/base.yaml, made once."""
+    import contextlib
+    import io
+
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        assert main(["plan", "--config", str(ROOT / "configs" / "base.yaml"), "--json"]) == 0
+    return json.loads(text.getvalue())
+
+
+def test_the_paper_model_has_two_billion_parameters_by_an_independent_count(plan):
+    base = {"time": 2048, "context": 512}
+    expected = {
+        "backbone": unet(512, (1, 2, 3, 4), 3, {1, 2, 3}, 512, 3 + 8, 6),
+        "semantics": vector_encoder(768, tokens=4, **base),
+        "color": vector_encoder(156, tokens=4, **base),
+        "caption": linear(768, 2048) + linear(2048, 2048) + linear(768, 512),
+        "sketch": hint_encoder(1, hint=8, halvings=2),
+        "instances": hint_encoder(5, hint=8, halvings=2),
+        "depth": hint_encoder(1, hint=8, halvings=2),
+        "intensity": hint_encoder(1, hint=8, halvings=2),
+        "masking": hint_encoder(4, hint=8, halvings=2),
+        "presence and fusion": 8 * 2048,
+    }
+    assert plan["parameters"] == expected
+    assert 2.05e9 < plan["total_parameters"] < 2.25e9
+
+
+def test_context_and_dropout_are_the_papers(plan):
+    assert plan["context_tokens"] == 77 + 4 + 4
+    rates = plan["dropout"]["keep_rates"]
+    assert rates.pop("intensity") == pytest.approx(0.34)
+    assert set(rates.values()) == {0.5}
+    assert (plan["dropout"]["p_drop_all"], plan["dropout"]["p_keep_all"]) == (0.1, 0.1)
+
+
+def test_a_forward_pass_costs_757_gmacs(plan):
+    assert plan["flops_forward"]["backbone"] / 2 == pytest.approx(757e9, rel=0.01)
