@@ -115,6 +115,8 @@ def train(
     crash_before=None,
     ckpt_path=None,
     ema=True,
+    more=(),
+    read=True,
     dropout=0.1,
     eps=1e-8,
     val_fraction=0.0,
@@ -139,6 +141,7 @@ def train(
         run,
         EMA(decay=0.9, use=ema),
         recorder,
+        *more,
         Checkpoints(every_n_steps=every, keep=0),
         max_steps=max_steps,
         accumulate_grad_batches=accumulate,
@@ -147,6 +150,8 @@ def train(
     try:
         trainer.fit(system, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     except ConnectionError:
+        return recorder.losses, None
+    if not read:
         return recorder.losses, None
     last = Path(run) / "checkpoints" / f"step-{max_steps:08d}.ckpt"
     return recorder.losses, torch.load(last, weights_only=True)

@@ -116,7 +116,9 @@ def _flat(value: Any, prefix: str, origin: str) -> list[_Key]:
 
 def _unknown_key(given: Sequence[_Key], parser: ArgumentParser) -> ConfigError | None:
     """The first given key that no option of the parser is, holds, or belongs to."""
-    known = {action.dest for action in parser._actions} | {"config"}
+    # The parser's own `--KEY.help` options would make a key look like a section.
+    dests = {action.dest for action in parser._actions}
+    known = {dest for dest in dests if not dest.endswith(".help")} | {"config"}
     groups = {name.rsplit(".", i)[0] for name in known for i in range(1, name.count(".") + 1)}
     legal = known | groups
     for key in given:
@@ -161,26 +163,18 @@ def _closed(options: set[str], parser: ArgumentParser) -> bool:
 
 def _bad_class(given: Sequence[_Key]) -> ComposerPLError | None:
     """The first `class_path` that is not allowed, not there, or does not take its arguments."""
+    holders: dict[str, str] = {}  # the last class given for each key wins, as in the parser
     for key in given:
-        if not key.name.endswith("class_path") or not isinstance(key.value, str):
-            continue
-        holder = key.name.removesuffix(".class_path")
-        problem = _class_problem(key.value, holder, key.origin)
-        if problem is not None:
-            return problem
-        inits = f"{holder}.init_args."
-        names = [(k, k.name.removeprefix(inits)) for k in given if k.name.startswith(inits)]
-        if holder.startswith(f"{CONDITIONS}."):
-            short = f"{holder}."
-            names += [
-                (k, rest)
-                for k in given
-                if k.name.startswith(short)
-                and (rest := k.name.removeprefix(short)).partition(".")[0] not in _WORDS
-            ]
-        cls = _resolve(key.value)
+        if key.name.endswith("class_path") and isinstance(key.value, str):
+            holder = key.name.removesuffix(".class_path")
+            problem = _class_problem(key.value, holder, key.origin)
+            if problem is not None:
+                return problem
+            holders[holder] = key.value
+    for holder, path in holders.items():
+        cls = _resolve(path)
         legal = list(inspect.signature(cls.__init__).parameters)[1:]
-        for argument, name in names:
+        for argument, name in _arguments(given, holder):
             if name.partition(".")[0] not in legal:
                 return ConfigError(
                     f"Reading {argument.origin}: {holder} ({cls.__name__}) has no argument "
@@ -188,6 +182,40 @@ def _bad_class(given: Sequence[_Key]) -> ComposerPLError | None:
                     f"{', '.join(legal)}. Next: correct it."
                 )
     return None
+
+
+def _arguments(given: Sequence[_Key], holder: str) -> list[tuple[_Key, str]]:
+    """The arguments given to the class at `holder`, with or without `init_args` in between."""
+    inits = f"{holder}.init_args."
+    names = [(k, k.name.removeprefix(inits)) for k in given if k.name.startswith(inits)]
+    if holder.startswith(f"{CONDITIONS}."):
+        short = f"{holder}."
+        names += [
+            (k, rest)
+            for k in given
+            if k.name.startswith(short)
+            and (rest := k.name.removeprefix(short)).partition(".")[0] not in _WORDS
+        ]
+    return names
+
+
+def refuse_abbreviations(parser: ArgumentParser, argv: Sequence[str]) -> None:
+    """Refuse a prefix of an option, which argparse would complete silently.
+
+    Raises:
+        ConfigError: A word of the command line is the beginning of an option and none itself.
+    """
+    options = {option for action in parser._actions for option in action.option_strings}
+    for word in argv:
+        name = word.partition("=")[0].removesuffix("+")
+        if not name.startswith("--") or name in options:
+            continue
+        completed = sorted(o for o in options if o.startswith(name) and o[len(name)] != ".")
+        if completed:
+            raise ConfigError(
+                f"Reading the command line: no option {name!r}; did you mean {completed[0]!r}? "
+                f"Next: correct it; --help-all lists every option."
+            )
 
 
 def _class_problem(path: str, holder: str, origin: str) -> ComposerPLError | None:

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentError
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from composer_pl.cli.config_errors import explain
+from composer_pl.cli.config_errors import explain, refuse_abbreviations
 from composer_pl.cli.fit import run_folder, say
 from composer_pl.cli.policy import restrict_imports
 from composer_pl.data.datamodule import ComposerDataModule
@@ -113,6 +113,7 @@ class ComposerCLI(LightningCLI):
         Raises:
             ConfigError: The configuration or an override is wrong.
         """
+        refuse_abbreviations(parser, self.argv)
         try:
             self.config = parser.parse_args(args)
         except (ArgumentError, ValueError, TypeError, OSError, ImportError) as error:

@@ -264,12 +264,13 @@ def _first_difference(expected: Any, found: Any, path: str = "") -> str | None:
 def _fixed(settings: Any) -> Any:
     """Settings without what may change between two runs of one model.
 
-    How often a condition is dropped, where its weights lie, and the version of its package.
+    How often a condition is dropped, where its weights lie, the version of its package, and how
+    timesteps are weighted: none of these changes what the network's output means.
     """
     if not isinstance(settings, dict):
         return settings
     return {
         key: _fixed(value)
         for key, value in settings.items()
-        if key not in ("drop_prob", "version") and not key.endswith("_file")
+        if key not in ("drop_prob", "version", "min_snr_gamma") and not key.endswith("_file")
     }

@@ -30,14 +30,17 @@ class GracefulStop(pl.Callback):
         self._previous: dict[int, Any] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Take the handlers over, and drop Lightning's broadcast at every batch.
+        """Take the place of Lightning's handlers, and of its broadcast at every batch.
 
-        Before the data workers start: they inherit the handler, so that a signal to the whole
-        process group does not kill them under a run that is about to save.
+        Lightning would register its own between here and the first batch. Data workers start after
+        that and inherit ours, so that a signal to the whole process group does not kill them under
+        a run that is about to save.
         """
-        if stage != "fit":
-            return
-        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+        if stage == "fit":
+            trainer._signal_connector.register_signal_handlers = self._register  # type: ignore[method-assign]
+            trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+
+    def _register(self) -> None:
         try:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
                 self._previous[number] = signal.signal(number, self._handle)
