@@ -2,9 +2,10 @@
 
     python benchmarks/extraction.py [--rounds 7] [--pidinet FILE] [--yolo FILE] [--json FILE]
 
-One thread, CPU time, batches of 16 canvases of 256 px, each condition kept for half of them. Without the two weight files the conditions are those that need none. Goal:
-at most 0.6 of the time, with the kept values identical bit for bit or, where a network runs on
-another batch size, within 1e-5.
+One thread, CPU time, batches of 16 canvases of 256 px, each condition kept for half of them.
+Without the two weight files the conditions are those that need none. Goal: at most 0.6 of the
+time, with the kept values identical bit for bit or, where a network runs on another batch size,
+within 1e-5.
 """
 
 import numpy as np

@@ -69,9 +69,7 @@ def test_progress_is_told_for_all_chunks(model, values):
     assert told == [(i, 6) for i in range(1, 7)]
 
 
-@pytest.mark.parametrize(
-    "setting", [{"steps": 0}, {"steps": 1001}, {"eta": 0.5}, {"max_batch": 0}]
-)
+@pytest.mark.parametrize("setting", [{"steps": 0}, {"steps": 1001}, {"eta": 0.5}, {"max_batch": 0}])
 def test_recipes_that_no_sampler_can_follow_are_refused(setting):
     with pytest.raises(UserInputError, match="Setting the sampling recipe"):
         SamplingRecipe(**setting)
