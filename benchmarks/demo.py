@@ -46,7 +46,7 @@ def steps(out: Path, quick_steps: int) -> list[Step]:
     def compose(name: str, title: str, *arguments: str) -> Step:
         command = [
             "compose", "--ckpt", str(MODEL), "--out", str(out / name), "-n", "6", "--seed", "1",
-            "--guidance", "2", *arguments,
+            "--guidance", "4", *arguments,
         ]  # fmt: skip
         return Step(title, command, out / name / "sheet.png")
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from fakes import FakeGlobal
 from tiny_training import make_system, make_trainer
 
 from composer_pl.data.datamodule import ComposerDataModule
@@ -47,11 +48,11 @@ def test_draws_are_a_function_of_the_keys_alone(fake_plugins, batch):
 
 
 def test_timesteps_cover_the_schedule_evenly(fake_plugins, batch):
-    system = make_system(conditions={})
+    system = make_system(conditions={"mean": FakeGlobal()})
     many = {
         "key": torch.arange(4000),
         "caption": [""] * 4000,
-        "image": torch.zeros(4000, 1, 1, 1),
+        "image": torch.zeros(4000, 3, 1, 1),
     }
     _, t, _ = system.draw(many)
     counts = torch.bincount(t * 10 // 1000, minlength=10)
@@ -119,3 +120,10 @@ def test_fit_validate_and_predict_write_grids_metrics_and_pictures(fake_plugins,
     assert {"val/loss_with/grey", "val/loss_conditions/0"} <= result.keys()
     trainer.predict(system, data.val_dataloader(), return_predictions=False)
     assert list((tmp_path / "run" / "predictions").glob("*.png"))
+
+
+def test_compiling_keeps_the_names_of_the_weights(fake_plugins):
+    plain, compiled = make_system(), make_system(compile=True)
+    compiled.on_fit_start()  # nothing is compiled before the first call
+    assert compiled.model.backbone._compiled_call_impl is not None
+    assert plain.state_dict().keys() == compiled.state_dict().keys()

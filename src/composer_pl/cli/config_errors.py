@@ -41,8 +41,8 @@ def explain(error: BaseException, parser: ArgumentParser, argv: Sequence[str]) -
         or _bad_class(given)
         or _bad_condition_name(given)
         or ConfigError(
-            f"Reading the configuration: {_shortened(str(error))}. "
-            f"Next: correct it; --help-all lists every option."
+            f"Reading the configuration: {_readable(str(error))}. "
+            f"Next: correct it; --help-all lists every option, configs/ has whole examples."
         )
     )
 
@@ -111,6 +111,9 @@ def _flat(value: Any, prefix: str, origin: str) -> list[_Key]:
     if isinstance(value, dict):
         for name, item in value.items():
             keys += _flat(item, f"{prefix}.{name}" if prefix else str(name), origin)
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            keys += _flat(item, f"{prefix}.{i}", origin) if isinstance(item, dict) else []
     return keys
 
 
@@ -129,8 +132,9 @@ def _unknown_key(given: Sequence[_Key], parser: ArgumentParser) -> ConfigError |
         section, _, last = key.name.rpartition(".")
         siblings = sorted({n for n in legal if n.rpartition(".")[0] == section})
         guess = _guess(last, siblings, section)
-        guess = guess or nearest(key.name, sorted(legal)).rstrip("?")
-        if not guess and siblings:
+        distant = [name for name in sorted(legal) if not key.name.startswith(name)]
+        guess = guess or nearest(key.name, distant).rstrip("?")
+        if not guess and 0 < len(siblings) < 16:
             names = ", ".join(name.rpartition(".")[2] for name in siblings)
             guess = f"; {section or 'a configuration'} has {names}"
         return ConfigError(
@@ -272,10 +276,27 @@ def _bad_condition_name(given: Sequence[_Key]) -> ConfigError | None:
     return None
 
 
-def _shortened(message: str) -> str:
-    """The lines of a message as one, without the parser's own decoration."""
+def _readable(message: str) -> str:
+    """A message of the parser as one line, without its own decoration."""
     lines = [line.strip(" -*") for line in message.splitlines() if line.strip()]
-    text = " ".join(lines)
-    text = re.sub(r'Parser key "([^"]+)":', r"\1:", text)
-    text = re.sub(r"\s*tip: .*", "", text, flags=re.IGNORECASE)
-    return text[:400].rstrip(". ")
+    text = re.sub(r'Parser key "([^"]+)":', r"\1:", " ".join(lines))
+    text = re.sub(r" tip: .*", "", text, flags=re.IGNORECASE)
+    text = re.sub(r" Problem with given class_path '[^']*':", "", text)
+    text = re.sub(r" Type collections\.abc\.Callable\[.*?\] expects a .*? class:", "", text)
+    text = re.sub(r" Does not validate against .*? Errors:", "", text)
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
+    text = re.sub(r"Expected a path but .*? either not accessible or invalid ?", "", text)
+    found = re.search(r"(?:Got|Given) value: (.*?)(?:[. ]+(?:Got|Given) value|$)", text)
+    wanted = re.findall(r"Expected an? (typing\.Literal\[.*?\]|[\w.]+?\b)", text)
+    if not found or not wanted:
+        return text[:300].rstrip(". ")
+    key = text.partition("Expected a")[0].strip()
+    choices = [word for kind in wanted for word in re.findall(r"'([^']*)'", kind)]
+    others = [
+        "null" if kind == "NoneType" else kind
+        for kind in wanted
+        if "'" not in kind and kind != "dot"
+    ]
+    asked = " or ".join([*dict.fromkeys(others), *choices])
+    value = found[1].strip("'. ")
+    return f"{key} {asked} was expected, found {value!r}{nearest(value, choices).rstrip('?')}"

@@ -29,6 +29,7 @@ _IGNORED = (
     r"The number of training batches .* is smaller than the logging interval.*",
     r".*treespec, LeafSpec.*",
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+    r"You are using a custom batch sampler .* for prediction.*",
     r".*It is recommended to use `self.log\(.*sync_dist=True\)`.*",
 )
 
@@ -64,15 +65,25 @@ def quieten() -> None:
     """Drop the remarks of libraries that nobody can act on."""
     for pattern in _IGNORED:
         warnings.filterwarnings("ignore", message=pattern)
+    # Lightning calls a method of jsonargparse by its old name.
+    warnings.filterwarnings(
+        "ignore", category=DeprecationWarning, module=r"(lightning\.pytorch\.cli|jsonargparse).*"
+    )
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     ours = logging.getLogger("composer_pl")
     if not ours.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        ours.addHandler(handler)
+        ours.addHandler(_Lines())
         ours.setLevel(logging.INFO)
         ours.propagate = False
+
+
+class _Lines(logging.Handler):
+    """Prints what our own modules log, one line each, on what stderr is at that time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        say(record.getMessage())
 
 
 def run_folder(default_root_dir: str | None, configs: list[str]) -> Path:

@@ -52,7 +52,7 @@ class SaveRunConfig(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         self.parser.save(
-            config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False
+            config, folder / "config.yaml", skip_unset=False, overwrite=True, multifile=False
         )
 
 
@@ -188,7 +188,14 @@ def train(command: str, argv: list[str]) -> int:
                 f"{start}, writing to {folder}")  # fmt: skip
         trainer.fit(model, datamodule=data, ckpt_path=ckpt, weights_only=True)
     elif command == "predict":
-        trainer.predict(model, data, ckpt_path=ckpt, return_predictions=False, weights_only=True)
+        data.trainer = trainer  # which process this is, before Lightning has said so
+        loader = data.val_dataloader()
+        if not loader:
+            raise UserInputError(
+                "Predicting: held-out pictures were expected, found none. "
+                "Next: raise --data.val_fraction."
+            )
+        trainer.predict(model, loader, ckpt_path=ckpt, return_predictions=False, weights_only=True)
     else:
         method = trainer.validate if command == "validate" else trainer.test
         results = method(model, data, ckpt_path=ckpt, verbose=False, weights_only=True)
