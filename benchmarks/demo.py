@@ -88,6 +88,7 @@ def steps(out: Path, quick_steps: int) -> list[Step]:
         "--trainer.default_root_dir", str(run), "--trainer.max_steps", str(quick_steps),
         "--previews.every_n_steps", str(quick_steps),
         "--checkpoints.every_n_steps", str(quick_steps),
+        "--trainer.check_val_every_n_epoch", "50",
     ]  # fmt: skip
     jobs.append(
         Step(

@@ -30,6 +30,12 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
+def seeded():
+    """Draws without a generator are the same in every run and order of tests."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def private_environment(tmp_path, monkeypatch):
     """No test sees the user's weights or settings, or downloads."""
     monkeypatch.setenv("COMPOSER_PL_CACHE", str(tmp_path / "weights-cache"))

@@ -119,7 +119,12 @@ class Checkpoints(Checkpoint):
         self._saved_step = trainer.global_step
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Save after the optimiser step that completes the interval, or is the last.
 

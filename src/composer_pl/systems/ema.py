@@ -76,7 +76,9 @@ class EMA(pl.Callback):
         """Move the average: decay * average + (1 - decay) * weights."""
         averages = list(self._weights.values())
         current = [p.detach().float() for p in network.parameters()]
-        torch._foreach_lerp_(averages, current, 1 - self.decay_at(self.updates))
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            averages, current, 1 - self.decay_at(self.updates)
+        )
         self.updates += 1
 
     @torch.no_grad()
@@ -112,7 +114,12 @@ class EMA(pl.Callback):
         self._last_step = trainer.global_step
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Update after an optimiser step, not after each accumulated batch."""
         step = trainer.global_step

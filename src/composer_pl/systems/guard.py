@@ -57,7 +57,12 @@ class FiniteGuard(pl.Callback):
                 raise NonFiniteError("gradient norm", trainer.global_step, float(norm))
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Accumulated batches are checked too."""
         self._check_loss(trainer)

@@ -53,7 +53,12 @@ class Previews(pl.Callback):
         self._drawn_step = trainer.global_step
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Draw after the optimiser step that completes the interval."""
         if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:

@@ -48,11 +48,15 @@ class GracefulStop(pl.Callback):
             self._previous.clear()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """At a step boundary: agree, save, stop."""
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        batch_idx = int(args[-1])
         if not last and (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         asked = self._asked
