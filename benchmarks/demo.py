@@ -117,8 +117,8 @@ def write_page(out: Path, jobs: list[Step]) -> Path:
     )
     page.write_text(
         f"<!doctype html><meta charset=utf-8><title>composer-pl demo</title><style>{style}</style>"
-        f"<h1>composer-pl demo</h1><p>A 5 M parameter model at 64 px, trained for an hour on two "
-        f"processor cores; photos held out of training. Failures are left in.</p>"
+        f"<h1>composer-pl demo</h1><p>A 5 M parameter model at 64 px, trained for an hour and a "
+        f"half on two shared cores; photos held out of training. Failures are left in.</p>"
         f"{''.join(sections)}\n"
     )
     return page
