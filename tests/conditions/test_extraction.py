@@ -74,6 +74,12 @@ def test_a_sample_without_text_has_no_caption():
     assert available.tolist() == [[True, False, True, False], [True] * 4]
 
 
+def test_a_model_without_conditions_has_nothing_to_extract():
+    extraction = Extraction({}, value_size=(16, 16))
+    assert extraction.available(batch_of()).shape == (0, 4)
+    assert extraction.extract(batch_of(), torch.ones(0, 4, dtype=torch.bool)) == {}
+
+
 def test_values_of_the_dataset_are_taken_as_they_are():
     extraction = Extraction({"mean": Counting()}, value_size=(16, 16))
     batch = batch_of() | {"conditions": {"mean": torch.full((4, 3), 0.25)}}

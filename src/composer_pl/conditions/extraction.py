@@ -51,12 +51,11 @@ class Extraction:
         captioned = torch.tensor([bool(text.strip()) for text in batch["caption"]])
         always = torch.ones_like(captioned)
         given = batch.get("conditions", {})
-        return torch.stack(
-            [
-                captioned if "caption" in plugin.inputs and name not in given else always
-                for name, plugin in self.plugins.items()
-            ]
-        )
+        rows = [
+            captioned if "caption" in plugin.inputs and name not in given else always
+            for name, plugin in self.plugins.items()
+        ]
+        return torch.stack(rows) if rows else always.new_zeros(0, len(always))
 
     def extractor(self, name: str, device: torch.device) -> Extractor:
         """The frozen extractor of a condition, built once and moved to `device`."""
@@ -111,8 +110,8 @@ class Extraction:
     def _values(self, name: str, batch: Batch, rows: Int[Tensor, " r"]) -> Tensor:
         """Values of the chosen rows, from the cache where it has them."""
         plugin = self.plugins[name]
-        cache = self._cache(name, batch)
-        if cache is None or plugin.randomized:
+        cache = None if plugin.randomized else self._cache(name, batch)
+        if cache is None:
             return self._run(name, batch, rows)
         identities = batch["identity"].cpu()
         if "caption" in plugin.inputs:  # the text may change from epoch to epoch

@@ -184,6 +184,37 @@ def find_damage(path: str | Path) -> str | None:
     return None if bad is None else f"found a wrong checksum in its part {bad!r}"
 
 
+def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
+    """Say where two plain-data descriptions first differ; package versions may differ."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in [*expected, *(key for key in found if key not in expected)]:
+            if key in ("version", "distribution"):
+                continue
+            if key not in expected or key not in found:
+                where = "the checkpoint" if key in expected else "the configuration"
+                return f"{path}.{key} is missing in {where}"
+            difference = first_difference(expected[key], found[key], f"{path}.{key}")
+            if difference is not None:
+                return difference
+        return None
+    return None if expected == found else f"{path} is {expected!r}, in the checkpoint {found!r}"
+
+
+def lasting(settings: Any) -> Any:
+    """Settings without what may change between two runs of one model.
+
+    How often a condition is dropped, where its weights lie, the version of its package, and how
+    timesteps are weighted: none of these changes what the network's output means.
+    """
+    if not isinstance(settings, dict):
+        return settings
+    return {
+        key: lasting(value)
+        for key, value in settings.items()
+        if key not in ("drop_prob", "version", "min_snr_gamma") and not key.endswith("_file")
+    }
+
+
 def _refuse_non_finite(checkpoint: dict[str, Any]) -> None:
     """Raise when weights, average or optimiser state hold NaN or infinity."""
     tensors = list(_floating(checkpoint, ""))

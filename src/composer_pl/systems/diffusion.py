@@ -25,6 +25,7 @@ from composer_pl.models.sampling import SamplingRecipe, sample
 from composer_pl.models.storage import DESCRIPTION_KEY, EMA_KEY, MODEL_PREFIX
 from composer_pl.plugin.api import ConditionPlugin
 from composer_pl.randomness import derive_key, keyed_normal, keyed_uniform
+from composer_pl.systems.checkpoints import first_difference, lasting
 from composer_pl.systems.learning_rate import LearningRate
 from composer_pl.systems.metrics import LossSplit
 from composer_pl.types import Batch
@@ -231,7 +232,7 @@ class DiffusionSystem(pl.LightningModule):
                 "description in it. Next: give another --ckpt_path."
             )
         for part in ("backbone", "process", "conditions"):
-            difference = _first_difference(_fixed(expected[part]), _fixed(found.get(part)))
+            difference = first_difference(lasting(expected[part]), lasting(found.get(part)))
             if difference is not None:
                 raise CheckpointError(
                     f"Loading a checkpoint: it does not fit the configuration, model.{part}"
@@ -243,34 +244,3 @@ class DiffusionSystem(pl.LightningModule):
             checkpoint["state_dict"].update(
                 {MODEL_PREFIX + name: value for name, value in average.items()}
             )
-
-
-def _first_difference(expected: Any, found: Any, path: str = "") -> str | None:
-    """Say where two plain-data descriptions first differ; package versions may differ."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        for key in [*expected, *(key for key in found if key not in expected)]:
-            if key in ("version", "distribution"):
-                continue
-            if key not in expected or key not in found:
-                where = "the checkpoint" if key in expected else "the configuration"
-                return f"{path}.{key} is missing in {where}"
-            difference = _first_difference(expected[key], found[key], f"{path}.{key}")
-            if difference is not None:
-                return difference
-        return None
-    return None if expected == found else f"{path} is {expected!r}, in the checkpoint {found!r}"
-
-
-def _fixed(settings: Any) -> Any:
-    """Settings without what may change between two runs of one model.
-
-    How often a condition is dropped, where its weights lie, the version of its package, and how
-    timesteps are weighted: none of these changes what the network's output means.
-    """
-    if not isinstance(settings, dict):
-        return settings
-    return {
-        key: _fixed(value)
-        for key, value in settings.items()
-        if key not in ("drop_prob", "version", "min_snr_gamma") and not key.endswith("_file")
-    }

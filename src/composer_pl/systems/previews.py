@@ -88,7 +88,7 @@ class Previews(pl.Callback):
         step = trainer.global_step
         if (
             step == self._drawn_step
-            or trainer.fast_dev_run
+            or trainer.fast_dev_run  # type: ignore[attr-defined]
             or not isinstance(  # type: ignore[attr-defined]
                 pl_module, DiffusionSystem
             )
