@@ -78,6 +78,23 @@ def test_codebook_is_thirteen_rows_of_eleven_hues_and_thirteen_greys():
     assert [1.0, 0.0, 0.0] in colors.tolist()
 
 
+def test_codebook_holds_the_colours_that_agree_with_the_papers_figures():
+    """The list of the lab's published code, written out here by another library's HSV."""
+    from skimage.color import hsv2rgb
+
+    hues = (0, 0.0833, 0.166, 0.25, 0.333, 0.5, 0.56333, 0.666, 0.73, 0.803, 0.916)
+    rows = [(n / 6, 1.0) for n in (1, 2, 3, 4, 5, 6)]  # pale to full
+    rows += [(1.0, light) for light in (0.84, 0.68, 0.52, 0.36)]
+    rows += [(0.4, light) for light in (0.84, 0.68, 0.52)]
+    expected = [[hue, *row] for hue in hues for row in rows]
+    expected += [[0.0, 0.0, n / 12] for n in range(13)]
+    expected = hsv2rgb(np.array(expected)[None])[0]
+    apart = np.abs(reference_rgb().numpy()[:, None] - expected[None]).max(2)
+    assert apart.shape == (156, 156)
+    assert apart.min(0).max() < 1e-9
+    assert apart.min(1).max() < 1e-9
+
+
 def test_smoothing_rows_sum_to_one_and_keep_what_is_far_apart_separate():
     weights = smoothing(10.0)
     assert torch.allclose(weights.sum(1), torch.ones(BINS, dtype=torch.float64))
@@ -117,6 +134,19 @@ def test_palette_is_a_probability_vector_and_does_not_depend_on_the_batch():
     assert not ((palettes > 0) & (palettes < 5e-6)).any()
     for image, palette in zip(images, palettes, strict=True):
         assert torch.equal(extract(image[None])[0], palette)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 50), (65, 97)])
+@pytest.mark.parametrize("colour", [(-1.0, -1.0, -1.0), (1.0, 1.0, 1.0), (0.3, -0.7, 0.9)])
+def test_a_picture_of_one_colour_has_one_palette_at_any_size(size, colour):
+    plugin = Color()
+    extract = plugin.build_extractor()
+    picture = torch.tensor(colour)[:, None, None].expand(2, 3, *size)
+    value = extract(picture)
+    hex_text = "#" + "".join(f"{round((level + 1) * 127.5):02x}" for level in colour)
+    torch.testing.assert_close(value, plugin.read(hex_text).expand(2, -1), rtol=0, atol=1e-6)
+    assert plugin.visualize(value).isfinite().all()
+    assert plugin.adherence(picture, value, extractor=extract).eq(1).all()
 
 
 def test_flat_picture_of_a_reference_color_peaks_there():
@@ -237,6 +267,12 @@ def test_half_precision_context_does_not_change_the_palette():
 def test_senseless_sigma_is_refused(sigma):
     with pytest.raises(ConfigError, match="sigma"):
         Color(sigma=sigma)
+
+
+def test_fewer_than_no_tokens_are_refused():
+    assert Color(tokens=0).build_encoder(DIMS).to_context is None
+    with pytest.raises(ConfigError, match="tokens"):
+        Color(tokens=-1)
 
 
 @pytest.mark.data

@@ -200,6 +200,18 @@ def test_absent_weights_are_named_with_place_and_command(tmp_path, monkeypatch, 
         Depth(model=model).build_extractor()
 
 
+def test_every_published_file_has_an_address_that_cannot_change_and_a_digest():
+    for spec in WEIGHTS.values():
+        assert "/resolve/main/" not in spec.url
+        assert spec.url.endswith("/model.safetensors")
+        assert len(spec.sha256) == 64
+
+
+def test_a_canvas_that_is_no_size_is_named(small):
+    with pytest.raises(ConfigError, match=r"`canvas` must be .* found -1\. Next:"):
+        Depth(weights_file=str(small), canvas=-1).build_extractor()
+
+
 def test_loading_leaves_the_settings_of_transformers_as_they_were(small):
     from transformers.utils import logging
 
@@ -224,6 +236,20 @@ def test_pictures_are_fed_at_multiples_of_the_patch(side, fed):
     network = Answer()
     DepthEstimator("depth-anything-v2-small", network)(torch.rand(1, 3, side, side))
     assert network.seen.shape == (1, 3, fed, fed)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (57, 83), (1, 50)])
+@pytest.mark.parametrize("level", [-1.0, 1.0, None])
+def test_any_picture_at_any_size_gives_depth_in_range(small, size, level):
+    extract = Depth(weights_file=str(small)).build_extractor()
+    pictures = (
+        torch.rand(3, 3, *size) * 2 - 1 if level is None else torch.full((3, 3, *size), level)
+    )
+    value = extract(pictures)
+    assert value.isfinite().all()
+    assert value.min() >= 0
+    assert value.max() <= 1
+    torch.testing.assert_close(extract(pictures[1:2]), value[1:2], rtol=0, atol=1e-2)
 
 
 def test_near_is_one_and_the_range_is_each_pictures_own():

@@ -16,6 +16,7 @@ from PIL import Image
 from composer_pl.plugin import ConfigError, UserInputError
 from composer_pl.plugin.testing import PluginContract
 from composer_pl_instances import Instances
+from composer_pl_instances.agreement import soft_iou
 from composer_pl_instances.codes import SEPARATION, category_code
 from composer_pl_instances.convert import convert, main
 from composer_pl_instances.networks import build_network, load_network
@@ -148,10 +149,14 @@ def test_distance_is_zero_half_and_one_in_the_closed_cases():
     torch.testing.assert_close(Instances().distance(other, value), expected)
 
 
-def test_distance_does_not_mind_area_averaging():
-    value = paint(square(3, 3, 7)[None], torch.tensor([7]), torch.ones(1))[None]
-    smaller = torch.nn.functional.interpolate(value, size=(8, 8), mode="area")
-    assert Instances().distance(smaller, smaller).item() == pytest.approx(0, abs=1e-6)
+def test_area_averaging_does_not_make_a_category_another_one():
+    crisp = paint(square(3, 3, 7)[None], torch.tensor([7]), torch.ones(1))[None]
+    soft = torch.nn.functional.interpolate(crisp, size=(8, 8), mode="area")
+    soft = torch.nn.functional.interpolate(soft, size=(16, 16), mode="nearest")
+    shape, category = soft_iou(soft, crisp)
+    assert shape.item() < 0.9  # edges have become soft
+    torch.testing.assert_close(category, shape)
+    assert Instances().distance(soft, soft).item() == pytest.approx(0, abs=1e-6)
 
 
 # -- conversion and extraction ---------------------------------------------------------------------
@@ -199,6 +204,30 @@ def test_extraction_does_not_depend_on_the_batch_and_keeps_the_random_state(plug
     alone = torch.cat([extractor(image[i : i + 1]) for i in range(10)])
     # Rounding may differ with the batch and move a pixel at an edge.
     assert (value != alone).float().mean() < 1e-3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (64, 64), (65, 97), (1, 50)])
+@pytest.mark.parametrize("level", [-1.0, 0.3, 1.0, None])
+def test_pictures_of_any_size_and_of_one_colour_are_taken(plugin, size, level):
+    extractor = plugin.build_extractor()
+    image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    if level is not None:
+        image = torch.full_like(image, level)
+    value = extractor(image)
+    assert value.shape == (2, 5, *size)
+    assert value.isfinite().all()
+    assert (value >= 0).all()
+    assert (value <= 1).all()
+
+
+def test_what_a_picture_lacks_to_a_multiple_of_32_is_grey_beside_it(plugin):
+    extractor = plugin.build_extractor()
+    image = torch.rand(1, 3, 50, 70, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    padded = torch.full((1, 3, 64, 96), 2 * 114 / 255 - 1)
+    padded[..., :50, :70] = image
+    masks = extractor.detect(padded)[0].masks[:, :50, :70]
+    found = extractor.detect(image)[0].masks
+    assert torch.equal(found, masks[masks.flatten(1).any(1)])
 
 
 def test_boxes_of_one_class_are_suppressed_and_of_two_classes_are_not(plugin):
@@ -302,6 +331,37 @@ def test_a_description_that_could_run_code_is_refused(tmp_path, change, monkeypa
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network": {"backbone": None}},
+        {"network": {"head": 5}},
+        {"network": {"backbone": [[-1, 1, ["Conv"], [32, 3, 2]]]}},
+        {"network": {"backbone": [[-1, 1, "Conv", None]]}},
+        {"network": {"backbone": [[-1, 1, "Conv", ["print('ran')", 3, 2]]]}},
+        {"network": {"backbone": [[99, 1, "Conv", [32, 3, 2]]]}},
+        {"network": {"scales": {"n": "x"}}},
+        {"network": {"nc": "three"}},
+        {"names": ["one"]},
+    ],
+)
+def test_a_damaged_description_is_refused_by_name(checkpoint, tmp_path, change, capsys):
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    path = tmp_path / "own.safetensors"
+    convert(checkpoint, path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    network = {**json.loads(metadata["network"]), **change.get("network", {})}
+    names = change.get("names", json.loads(metadata["names"]))
+    metadata |= {"network": json.dumps(network), "names": json.dumps(names)}
+    save_file(load_file(path), path, metadata=metadata)
+    with pytest.raises(UserInputError, match=r"own\.safetensors.*Next:"):
+        load_network(path)
+    assert "ran" not in capsys.readouterr().out
+
+
 def test_files_that_are_no_checkpoints_are_refused(tmp_path):
     (tmp_path / "text.pt").write_text("no checkpoint")
     (tmp_path / "empty.pt").write_bytes(b"")
@@ -395,7 +455,8 @@ def test_black_and_white_shapes_read_without_category(tmp_path):
     levels[1:3] = 255
     Image.fromarray(levels).save(tmp_path / "shape.png")
     Image.fromarray(levels).convert("1").save(tmp_path / "bit.png")
-    for name in ("shape.png", "bit.png"):
+    Image.fromarray(levels.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    for name in ("shape.png", "bit.png", "deep.png"):
         value = Instances().read(tmp_path / name)
         assert torch.equal(value[0], torch.from_numpy(levels / 255).float())
         assert value[1:].sum() == 0
@@ -409,8 +470,23 @@ def test_lossy_coloured_and_broken_label_maps_are_refused_with_the_reason(tmp_pa
     with pytest.raises(UserInputError, match="colours"):
         Instances().read(tmp_path / "colour.png")
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(UserInputError, match=r"text\.png"):
-        Instances().read(tmp_path / "text.png")
+    (tmp_path / "header.png").write_bytes(b"P5 4x 4 255 ")  # pillow raises a ValueError
+    for name in ("text.png", "header.png", "with\0nul.png"):
+        with pytest.raises(UserInputError, match="Next:"):
+            Instances().read(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["photo", "soft edges", "16 bit levels"])
+def test_grey_levels_are_not_taken_for_class_ids(tmp_path, kind):
+    path = tmp_path / "grey.png"
+    levels = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)
+    if kind == "soft edges":
+        levels = np.clip(np.hypot(*np.mgrid[-20:20, -20:20]) * 16, 0, 255).astype(np.uint8)
+    elif kind == "16 bit levels":
+        levels = np.array([[0, 300, 40_000, 65_535]], np.uint16)
+    Image.fromarray(levels).save(path)
+    with pytest.raises(UserInputError, match=r"grey\.png.*different levels.*Next:"):
+        Instances().read(path)
 
 
 def test_boundaries_are_drawn_white_and_background_black():

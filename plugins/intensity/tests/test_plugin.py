@@ -104,6 +104,29 @@ def test_eight_and_sixteen_bit_files_read_alike(tmp_path):
     torch.testing.assert_close(eight, sixteen)
 
 
+def test_floating_point_files_read_from_zero_to_one_and_no_further(tmp_path):
+    levels = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    Image.fromarray(levels).save(tmp_path / "unit.tiff")
+    value = Intensity().read(tmp_path / "unit.tiff")
+    torch.testing.assert_close(value, torch.linspace(-1, 1, 12).view(1, 3, 4))
+    for wrong in (levels * 255, levels - 1, levels * np.nan):
+        Image.fromarray(wrong).save(tmp_path / "other.tiff")
+        with pytest.raises(UserInputError, match=r"other\.tiff.*floating point.*Next:"):
+            Intensity().read(tmp_path / "other.tiff")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 50), (65, 97)])
+@pytest.mark.parametrize("level", [-1.0, 0.3, 1.0])
+def test_a_picture_of_one_grey_is_that_grey_at_any_size(size, level):
+    plugin = Intensity()
+    extractor = plugin.build_extractor()
+    image = torch.full((2, 3, *size), level)
+    value = extractor(image, torch.tensor([1, 2]))
+    torch.testing.assert_close(value, image[:, :1])
+    assert plugin.visualize(value).shape == (2, 3, *size)
+    assert plugin.adherence(image, value, extractor=extractor).min() > 1 - 1e-6
+
+
 def test_transparent_parts_read_as_white_and_orientation_is_applied(tmp_path):
     Image.new("RGBA", (4, 2), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     assert torch.equal(Intensity().read(tmp_path / "clear.png"), torch.ones(1, 2, 4))
@@ -119,3 +142,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path):
         Intensity().read(tmp_path / "note.png")
     with pytest.raises(UserInputError, match=r"absent\.png"):
         Intensity().read(tmp_path / "absent.png")
+    (tmp_path / "header.pgm").write_bytes(b"P5 4x 4 255 ")  # pillow raises a ValueError
+    for name in ("header.pgm", "with\0nul.png"):
+        with pytest.raises(UserInputError, match="Next:"):
+            Intensity().read(tmp_path / name)

@@ -108,6 +108,19 @@ def test_one_key_gives_the_same_hole_at_every_resolution(shares):
     assert torch.equal(small, large[:, :, 1::3, 1::3])
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 50), (65, 97)])
+def test_masks_of_any_size_are_zero_or_one_and_are_shown(size):
+    plugin = Masking()
+    extractor = plugin.build_extractor()
+    for level in (-1.0, 0.3, 1.0):
+        image = torch.full((30, 3, *size), level)
+        value = extractor(image, torch.arange(30))
+        assert set(value[:, 3].unique().tolist()) <= {0.0, 1.0}
+        assert torch.equal(value[:, :3], image * value[:, 3:])
+        assert plugin.visualize(value).shape == (30, 3, *size)
+        assert plugin.adherence(image, value, extractor=extractor).eq(1).all()
+
+
 def test_adherence_counts_the_known_region_only():
     plugin, image = Masking(), pictures(6)
     extractor = plugin.build_extractor()
@@ -152,8 +165,10 @@ def test_a_file_without_transparency_or_no_picture_is_refused(tmp_path):
     with pytest.raises(UserInputError, match="JPEG without transparency"):
         Masking().read(tmp_path / "photo.jpg")
     (tmp_path / "note.png").write_text("no picture")
-    with pytest.raises(UserInputError, match=r"note\.png"):
-        Masking().read(tmp_path / "note.png")
+    (tmp_path / "header.pgm").write_bytes(b"P5 4x 4 255 ")  # pillow raises a ValueError
+    for name in ("note.png", "header.pgm", "with\0nul.png", "absent.png"):
+        with pytest.raises(UserInputError, match="Next:"):
+            Masking().read(tmp_path / name)
 
 
 def test_holes_are_shown_as_a_grey_chequerboard():

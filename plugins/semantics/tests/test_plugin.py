@@ -86,6 +86,18 @@ def test_preparation_equals_open_clips_for_any_size(clip, folder):
     assert torch.nn.functional.cosine_similarity(value, expected).item() > 0.9995
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (29, 57), (1, 50)])
+@pytest.mark.parametrize("level", [-1.0, 1.0, None])
+def test_any_picture_at_any_size_has_an_embedding_of_the_stated_length(folder, size, level):
+    plugin = Semantics(weights_file=folder)
+    extract = plugin.build_extractor()
+    image = pictures(*size) if level is None else torch.full((3, 3, *size), level)
+    value = extract(image)
+    torch.testing.assert_close(value.norm(dim=1), torch.full((3,), 48**0.5))
+    torch.testing.assert_close(extract(image[1:2]), value[1:2], rtol=0, atol=1e-4)
+    assert plugin.visualize(value).isfinite().all()
+
+
 def test_mean_and_std_come_from_the_configuration_where_it_has_them(folder, tmp_path):
     config = {"model_cfg": TINY, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
@@ -154,6 +166,8 @@ def test_missing_weights_name_the_file_and_the_command(monkeypatch, tmp_path):
     assert "934 MB" in str(caught.value)
     with pytest.raises(ConfigError, match="ViT-L-14"):
         Semantics(model="ViT-B-32")
+    with pytest.raises(ConfigError, match="tokens"):
+        Semantics(tokens=-1)
 
 
 def test_embeddings_cannot_be_written_by_hand():

@@ -163,6 +163,21 @@ def test_an_unknown_detector_is_refused():
         plugin.build_extractor()
 
 
+@pytest.mark.parametrize(("name", "number"), [("canvas", 0), ("canvas", -5), ("min_length", -1)])
+def test_a_number_out_of_range_is_named(name, number):
+    with pytest.raises(ConfigError, match=rf"`{name}` must be .* found {number}\. Next:"):
+        Sketch(**{name: number}).build_extractor()
+
+
+def test_a_reader_that_fails_without_a_word_is_reported_too(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(MissingWeightsError, match=r"net\.pth, found RuntimeError: no reason"):
+        read_state(tmp_path / "net.pth")
+
+
 @pytest.mark.slow
 def test_dexined_loads_its_published_form_and_answers_at_input_size(tmp_path):
     from kornia.models.dexined import DexiNed
@@ -175,7 +190,9 @@ def test_dexined_loads_its_published_form_and_answers_at_input_size(tmp_path):
     with torch.inference_mode():
         ours = build_detector("dexined", tmp_path / "dexined.pth")(picture)
         expected = net((picture[:, [2, 1, 0]] * 0.5 + 0.5) * 255 - mean).sigmoid()
+        odd = build_detector("dexined", tmp_path / "dexined.pth")(picture[..., :51, :33])
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+    assert odd.shape == (1, 1, 51, 33)
 
 
 # -- simplification --------------------------------------------------------------------------------
@@ -231,8 +248,29 @@ def test_the_sketch_of_a_square_is_its_outline_in_either_contrast():
     assert Sketch().distance(strokes, inverse).item() < 0.05
 
 
-def test_an_even_picture_has_no_strokes():
-    assert not Sketch().build_extractor()(torch.zeros(1, 3, 64, 64)).any()
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 5), (1, 50), (64, 64), (65, 97)])
+def test_an_even_picture_of_any_size_has_no_strokes(size):
+    extract = Sketch().build_extractor()
+    for colour in ((-1, -1, -1), (1, 1, 1), (0.3, -0.7, 0.9)):
+        picture = torch.tensor(colour)[:, None, None].expand(2, -1, *size)
+        strokes = extract(picture)
+        assert strokes.shape == (2, 1, *size)
+        assert not strokes.any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (1, 50), (33, 41)])
+def test_pidinet_takes_pictures_of_any_size(tmp_path, size):
+    from safetensors.torch import save_file
+
+    save_file(published_state("pidinet-tiny"), tmp_path / "net.safetensors")
+    detect = build_detector("pidinet-tiny", tmp_path / "net.safetensors")
+    pictures = torch.rand(2, 3, *size) * 2 - 1
+    with torch.inference_mode():
+        edges = detect(pictures)
+        alone = detect(pictures[1:])
+    assert edges.shape == (2, 1, *size)
+    assert edges.isfinite().all()
+    assert torch.equal(edges[1:], alone)
 
 
 def test_values_do_not_depend_on_the_batch():
@@ -287,6 +325,16 @@ def test_thin_strokes_of_a_large_drawing_survive(tmp_path):
     assert value.amax() == 1
 
 
+def test_floating_point_drawings_read_from_zero_to_one_and_no_further(tmp_path):
+    levels = np.ones((20, 30), np.float32)
+    levels[10, 5:25] = 0
+    Image.fromarray(levels).save(tmp_path / "a.tiff")
+    assert Sketch().read(tmp_path / "a.tiff")[0, 10, 10] == 1
+    Image.fromarray(levels * 200).save(tmp_path / "b.tiff")
+    with pytest.raises(UserInputError, match=r"floating point levels"):
+        Sketch().read(tmp_path / "b.tiff")
+
+
 @pytest.mark.parametrize("found", ["even", "photo", "text", "missing"])
 def test_what_is_no_drawing_is_refused(tmp_path, found):
     path = tmp_path / "a.png"
@@ -333,6 +381,14 @@ def test_pidinet_agrees_with_its_authors_code_within_one_grey_level(data, size):
         assert (apart != 0).mean() < 1e-3, name
         compared += 1
     assert compared == 6
+
+
+@pytest.mark.data
+def test_pidinet_draws_nothing_in_an_even_picture(data):
+    weights = data / "weights" / "pidinet" / "table5_pidinet-tiny.safetensors"
+    extract = Sketch(edges="pidinet-tiny", weights_file=str(weights)).build_extractor()
+    for level in (-1.0, 0.0, 1.0):
+        assert not extract(torch.full((1, 3, 65, 97), level)).any()
 
 
 @pytest.mark.data

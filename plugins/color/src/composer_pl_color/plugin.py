@@ -58,6 +58,10 @@ class Color(ConditionPlugin):
             raise ConfigError(
                 f"Building Color: expected a sigma of 0 or more, found {sigma}. Next: set 10."
             )
+        if tokens < 0:
+            raise ConfigError(
+                f"Building Color: expected 0 or more tokens, found {tokens}. Next: set 4."
+            )
         self.sigma = sigma
         self.tokens = tokens
         self.drop_prob = drop_prob

@@ -35,7 +35,8 @@ class Depth(ConditionPlugin):
         model: Estimator.
         weights_file: Its weights on disk, a `.safetensors` or `.bin` file, or a folder in
             transformers' layout, whose `config.json` then decides the size; None takes the file
-            that `composer-pl plugins fetch` put into the cache.
+            that `composer-pl plugins fetch` put into the cache. Metric models, whose near is small,
+            are refused from a folder; a bare file does not tell that it is one.
         canvas: Side of the picture that the estimator sees. 252 is what a data canvas of 256 holds
             in patches of 14; the networks were trained at 518 (Depth Anything) and 384 (DPT), which
             give finer maps where the data canvas is that large.
@@ -73,7 +74,8 @@ class Depth(ConditionPlugin):
         """Return a Module `(b, 3, h, w)` in [-1, 1] -> depth `(b, 1, h', w')` in [0, 1].
 
         Raises:
-            ConfigError: `model` names no estimator, or the weights are of another kind.
+            ConfigError: `model` names no estimator, `canvas` is no size, or the weights are of
+                another kind.
             MissingWeightsError: The weights are absent or are others.
             MissingDependencyError: transformers is absent.
         """
@@ -81,6 +83,11 @@ class Depth(ConditionPlugin):
             raise ConfigError(
                 f"Building the depth extractor: `model` must be one of "
                 f"{', '.join(get_args(DepthModel))}, found {self.model!r}. Next: correct it."
+            )
+        if (self.canvas or 0) < 1:
+            raise ConfigError(
+                f"Building the depth extractor: `canvas` must be a number of pixels, found "
+                f"{self.canvas}. Next: correct it; 252 and 518 are multiples of the patch."
             )
         return DepthEstimator(self.model, load_network(self.model, self._source()))
 

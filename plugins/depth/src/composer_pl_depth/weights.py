@@ -2,8 +2,9 @@
 
 from composer_pl.plugin import WeightSpec
 
-# The revision that carries this digest; "main" could be changed under us.
+# The revisions that carry these digests; "main" could be changed under us.
 _REVISION = "5426e4f0f36572d16453bbda7a8389317b1bef99"
+_DPT_REVISION = "cc27b92e869fc79f52a0241addbbcd1579b66b11"
 
 WEIGHTS: dict[str, WeightSpec] = {
     "depth-anything-v2-small": WeightSpec(
@@ -17,12 +18,12 @@ WEIGHTS: dict[str, WeightSpec] = {
     ),
     "dpt-large": WeightSpec(
         name="dpt-large.safetensors",
-        url="",  # no digest is known here, and a file that cannot be checked is not fetched
-        sha256="",
-        size=0,
+        url=f"https://huggingface.co/Intel/dpt-large/resolve/{_DPT_REVISION}/model.safetensors",
+        sha256="c173e7fd575c4d6c2164621063fed3a0e7e2eb6adbfb7c1845b364bc0fed9ce8",
+        size=1_370_000_000,  # as the file's page rounds it; the digest is what is checked
         license="Apache-2.0",
-        origin="huggingface.co/Intel/dpt-large, file model.safetensors (Ranftl et al., Vision "
-        "Transformers for Dense Prediction, ICCV 2021; MiDaS v3)",
+        origin="Ranftl et al., Vision Transformers for Dense Prediction, ICCV 2021 (MiDaS v3); "
+        "Intel on Hugging Face",
     ),
 }
 """By the value of `Depth.model`."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from composer_pl.plugin import ComposerPLError, UserInputError
-from composer_pl_instances.networks import FORMAT, build_network, check_description
+from composer_pl_instances.networks import FORMAT, build_described, check_description
 
 _KNOWN = re.compile(
     r"torch\.nn\.modules\.\w+\.\w+"
@@ -64,11 +64,12 @@ def convert(source: Path, target: Path) -> None:
         description.pop("yaml_file", None)  # a path of the machine that trained it
     check_description(description, source)
     names = attributes.get("names")
-    names = list(names.values()) if isinstance(names, dict) else list(names or [])
+    names = list(names.values()) if isinstance(names, dict) else names
+    names = list(names) if isinstance(names, list | tuple) else []
     tensors = {name: tensor.contiguous().clone() for name, tensor in _tensors(network, source)}
     if isinstance(attributes.get("nc"), int):
         description["nc"] = attributes["nc"]
-    rebuilt = build_network(description)
+    rebuilt = build_described(description, source)
     try:
         rebuilt.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:

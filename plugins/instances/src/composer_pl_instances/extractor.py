@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from composer_pl_instances.networks import load_network
 from composer_pl_instances.painting import paint
 from composer_pl_instances.quiet import quiet_import
 
+_AROUND = 114 / 255  # the grey that these networks were trained with beside pictures
 _CHUNK = 8  # pictures at once: more is slower on CPUs, whose caches overflow
 
 
@@ -57,6 +59,7 @@ class InstanceExtractor(nn.Module):
         self.network: Any
         self.network, self.names = load_network(path)
         self.network.to(memory_format=torch.channels_last)  # a tenth faster on CPUs
+        self._multiple = int(max(self.network.stride))
         self.confidence = confidence
         self.overlap = overlap
         self.max_instances = max_instances
@@ -70,14 +73,21 @@ class InstanceExtractor(nn.Module):
 
     @torch.no_grad()
     def detect(self, image: Float[Tensor, "b 3 h w"]) -> list[Detections]:
-        """Find the instances of pictures in [-1, 1] whose sides are multiples of 32."""
+        """Find the instances of pictures in [-1, 1].
+
+        Pictures whose sides are no multiples of the network's stride (32) get grey on the right and
+        below while the network looks at them.
+        """
         chunks = image.split(_CHUNK)
         return [found for chunk in chunks for found in self._detect(chunk)]
 
     def _detect(self, image: Float[Tensor, "b 3 h w"]) -> list[Detections]:
-        size = (image.shape[-2], image.shape[-1])
+        height, width = image.shape[-2:]
         weight = next(self.network.parameters())
-        picture = ((image + 1) / 2).to(weight).contiguous(memory_format=torch.channels_last)
+        picture = ((image + 1) / 2).to(weight)
+        beside = (0, -width % self._multiple, 0, -height % self._multiple)
+        picture = pad(picture, beside, value=_AROUND).contiguous(memory_format=torch.channels_last)
+        size = (picture.shape[-2], picture.shape[-1])
         (rows, prototypes), _ = self.network(picture)
         # End-to-end heads (YOLO26) answer (b, n, 6 + m), the others (b, 4 + classes + m, n).
         end_to_end = bool(getattr(self.network.model[-1], "end2end", False))
@@ -86,6 +96,7 @@ class InstanceExtractor(nn.Module):
             kept = self._select_end_to_end(row) if end_to_end else self._select(row)
             boxes, scores, classes, coefficients = kept
             masks = self._assemble(prototype, coefficients, boxes, size, upsample=True).bool()
+            masks = masks[:, :height, :width]
             seen = masks.flatten(1).any(1)  # a box can hold no pixel of its own mask
             found.append(Detections(masks[seen], classes[seen], scores[seen], boxes[seen]))
         return found

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from composer_pl.plugin import UserInputError, WeightSpec
+from composer_pl.plugin import MissingDependencyError, UserInputError, WeightSpec
 from composer_pl_instances.quiet import quiet_import
 
 FORMAT = "composer-pl-instances/1"
@@ -79,8 +79,9 @@ def load_network(path: Path) -> tuple[Any, tuple[str, ...]]:
         raise _refusal(path, f"damaged metadata ({error})") from error
     if not isinstance(names, list):
         raise _refusal(path, "damaged metadata (names)")
-    check_description(description, path)
-    network = build_network(description)
+    network = build_described(description, path)
+    if len(names) != network.model[-1].nc:
+        raise _refusal(path, f"{len(names)} class names for {network.model[-1].nc} classes")
     try:
         network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
@@ -88,6 +89,27 @@ def load_network(path: Path) -> tuple[Any, tuple[str, ...]]:
     network.eval().requires_grad_(False)
     network.fuse(verbose=False)
     return network, tuple(str(name) for name in names)
+
+
+def build_described(description: Any, path: Path) -> Any:
+    """Check a description that came with a file and build its network, untrained.
+
+    Args:
+        description: What the file says.
+        path: The file, for messages.
+
+    Raises:
+        UserInputError: The description is damaged or names something unknown.
+    """
+    check_description(description, path)
+    try:
+        return build_network(description)
+    except MissingDependencyError:
+        raise
+    except Exception as error:  # the library stumbles over damaged numbers in many ways
+        raise _refusal(
+            path, f"a damaged network description ({type(error).__name__}: {error})"
+        ) from error
 
 
 def build_network(description: dict[str, Any]) -> Any:
@@ -112,8 +134,12 @@ def check_description(description: Any, path: Path) -> None:
     """
     if not isinstance(description, dict) or description.get("activation") is not None:
         raise _refusal(path, "a network description with code in it")
-    layers = [*description.get("backbone", []), *description.get("head", [])]
-    if not layers or not all(isinstance(layer, list) and len(layer) == 4 for layer in layers):
+    parts = [description.get("backbone"), description.get("head")]
+    layers = [layer for part in parts if isinstance(part, list) for layer in part]
+    if not layers or not all(
+        isinstance(layer, list) and len(layer) == 4 and isinstance(layer[2], str)
+        for layer in layers
+    ):
         raise _refusal(path, "a damaged network description")
     for _, _, layer, _ in layers:
         if layer not in LAYERS:

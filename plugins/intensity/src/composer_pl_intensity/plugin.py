@@ -66,6 +66,9 @@ class Intensity(ConditionPlugin):
         A value does not say which weights made it (and one that a person supplies may have any), so
         a picture obeys it if one grey of the set reproduces it: every grey is tried, the smallest
         distance counts for each sample. `extractor` is not used.
+
+        Grey levels of any two photos are alike in part: unrelated photos reach about 0.75, as a
+        mean difference of a quarter of the range is all that they differ by.
         """
         every = Grey(self.greys).every(image)
         distances = [self.distance(grey, value) for grey in every.unbind(1)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from composer_pl.plugin import UserInputError
@@ -27,7 +27,7 @@ def read_cut_out(source: str | Path) -> Float[Tensor, "4 h w"]:
             transparent = picture.has_transparency_data
             mode = f"{picture.format or file.format} without transparency (mode {picture.mode})"
             rgba = np.asarray(picture.convert("RGBA"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise UserInputError(f"{expected} {error}. Next: give the path of a picture.") from error
     if not transparent:
         raise UserInputError(

@@ -72,6 +72,10 @@ class Semantics(ConditionPlugin):
                 f"Building Semantics: expected one of {', '.join(get_args(Model))} as the model, "
                 f"found {model!r}. Next: correct it, or give another CLIP as weights_file."
             )
+        if tokens < 0:
+            raise ConfigError(
+                f"Building Semantics: expected 0 or more tokens, found {tokens}. Next: set 4."
+            )
         self.model: Model = model
         self.weights_file = weights_file
         self.tokens = tokens

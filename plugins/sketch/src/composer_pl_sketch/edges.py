@@ -19,6 +19,7 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 _DEXINED_MEAN_BGR = (103.939, 116.779, 123.68)
 _CANNY_SIGMA = 1.7  # pixels of a 256 px canvas; finer is texture, coarser rounds corners
+_PIDINET_LEAST = 8  # its three halvings need as many pixels a side
 _NEEDED_BY = "The condition 'sketch'"
 
 
@@ -44,7 +45,7 @@ def build_detector(edges: Edges, weights: Path | None) -> nn.Module:
             return DexiNed(state).eval()
         return PiDiNetEdges(edges, state).eval()  # type: ignore[arg-type]
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+        reason = str(error).strip().rpartition("\n")[2].strip() or type(error).__name__
         raise MissingWeightsError(
             f"Loading edge detector {edges!r}: expected its published weights in {weights}, found "
             f"other tensors ({reason}). Next: give the file of {edges!r}, or set `edges` to the "
@@ -68,10 +69,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if not all(isinstance(weight, Tensor) for weight in state.values()):
             raise ValueError("values that are no tensors")
     except Exception as error:  # readers raise whatever a foreign file makes them stumble over
+        reason = str(error).strip().partition("\n")[0] or "no reason given"
         raise MissingWeightsError(
             f"Reading edge detector weights: expected a .safetensors or a torch checkpoint at "
-            f"{path}, found {type(error).__name__}: {str(error).splitlines()[0]}. Next: fetch the "
-            f"file anew."
+            f"{path}, found {type(error).__name__}: {reason}. Next: fetch the file anew."
         ) from error
     return state
 
@@ -98,12 +99,16 @@ class PiDiNetEdges(nn.Module):
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
         """Pictures in [-1, 1] -> edge strength in (0, 1)."""
+        height, width = image.shape[-2:]
+        lacking = (0, max(0, _PIDINET_LEAST - width), 0, max(0, _PIDINET_LEAST - height))
+        if any(lacking):
+            image = pad(image, lacking, mode="replicate")
         x = ((image + 1) / 2 - self.mean) / self.std
         x = x.contiguous(memory_format=torch.channels_last)
-        if x.device.type == "cpu":
-            # One picture's maps fit the processor's cache: 1.5 times as fast as the whole batch.
-            return torch.cat([self.net(one) for one in x.split(1)])
-        return self.net(x)
+        # One picture's maps fit a processor's cache: 1.5 times as fast as the whole batch.
+        parts = x.split(1) if x.device.type == "cpu" else (x,)
+        edges = torch.cat([self.net(part) for part in parts])
+        return edges[..., :height, :width]
 
 
 class DexiNed(nn.Module):

@@ -82,7 +82,7 @@ class Sketch(ConditionPlugin):
         """Return a Module `(b, 3, h, w)` in [-1, 1] -> strokes `(b, 1, h, w)`.
 
         Raises:
-            ConfigError: `edges` names no detector.
+            ConfigError: `edges` names no detector, or a number is out of range.
             MissingWeightsError: The detector's weights are absent or are others.
         """
         if self.edges not in get_args(Edges):
@@ -90,6 +90,12 @@ class Sketch(ConditionPlugin):
                 f"Building the sketch extractor: `edges` must be one of "
                 f"{', '.join(get_args(Edges))}, found {self.edges!r}. Next: correct it."
             )
+        for name, least in (("canvas", 1), ("min_length", 0)):
+            if (number := getattr(self, name)) < least:
+                raise ConfigError(
+                    f"Building the sketch extractor: `{name}` must be {least} or more, found "
+                    f"{number}. Next: correct it."
+                )
         path = None
         for spec in self.weights_in_use():
             if self.weights_file:  # a file that the user names may be converted or trained anew

@@ -34,6 +34,10 @@ def read_strokes(source: str | Path, canvas: int) -> Float[Tensor, "1 h w"]:
             picture = ImageOps.exif_transpose(file)
             if picture.mode.startswith("I"):
                 levels = np.asarray(picture).astype(np.float64) / 65535
+            elif picture.mode == "F":
+                levels = np.asarray(picture).astype(np.float64)
+                if not 0 <= levels.min() <= levels.max() <= 1:  # also false for nan
+                    raise ValueError("floating point levels outside 0 to 1")
             else:
                 if picture.has_transparency_data:
                     picture = picture.convert("RGBA")

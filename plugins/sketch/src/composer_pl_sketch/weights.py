@@ -32,7 +32,8 @@ WEIGHTS: dict[str, WeightSpec] = {
         sha256="",
         size=0,
         license="MIT",
-        origin="huggingface.co/kornia/dexined (Soria et al., DexiNed, WACV 2020; trained on BIPED)",
+        origin="https://huggingface.co/kornia/dexined, file DexiNed_BIPED_10.pth (Soria et al., "
+        "DexiNed, WACV 2020; trained on BIPED)",
     ),
 }
 """By the value of `Sketch.edges`; "canny" has none."""
