@@ -30,15 +30,26 @@ class ConfigError(ComposerPLError, ValueError):
 class UnknownConditionError(ComposerPLError, KeyError):
     """A condition was named that no installed package provides."""
 
-    def __init__(self, name: str, installed: Iterable[str], *, doing: str, package: str = ""):
+    def __init__(
+        self,
+        name: str,
+        installed: Iterable[str],
+        *,
+        doing: str,
+        package: str = "",
+        next_step: str = "",
+    ):
         known = sorted(installed)
         hint = nearest(name, known)
-        # A misspelt name must not become the name of a package that a stranger may have uploaded.
-        package = package or ("" if hint else f"composer-pl-{name}")
+        # A misspelt name must not become the name of a package that a stranger may have uploaded,
+        # nor a name out of a foreign file an option of pip.
+        if not package and not hint and name.isidentifier():
+            package = f"composer-pl-{name}"
         install = f"`pip install {package}`" if package else "install the package that provides it"
         super().__init__(
             f"{doing}: no installed package provides the condition {name!r}{hint or '.'} "
-            f"Installed: {', '.join(known) or 'none'}. Next: correct the name, or {install}."
+            f"Installed: {', '.join(known) or 'none'}. "
+            f"Next: {next_step or f'correct the name, or {install}'}."
         )
 
     def __str__(self) -> str:  # KeyError would show the repr of the message

@@ -71,7 +71,7 @@ def to_pil(picture: Tensor) -> Image.Image:
 
 
 def shrink(picture: Tensor, side: int) -> Tensor:
-    """Bring a picture `(3, h, w)` to `side` x `side` by antialiased area averaging."""
+    """Bring a picture `(3, h, w)` to `side` x `side` by an antialiased triangle filter."""
     return F.interpolate(picture[None], size=(side, side), mode="bilinear", antialias=True)[0]
 
 

@@ -41,12 +41,13 @@ class RepresentationSpec:
         shape: Sizes of the axes; "H" and "W" stand for the side of local values,
             which is `hint_scale` times the side of x_t.
         value_range: Smallest and largest legal value, or None when unbounded.
-        dtype: Name of the torch dtype of the value.
+        dtype: "float32", or "int64" for names of things (classes, labels), which are never
+            averaged or rounded. The encoder receives values in this dtype.
     """
 
     shape: tuple[int | Literal["H", "W"], ...]
     value_range: tuple[float, float] | None = None
-    dtype: str = "float32"
+    dtype: Literal["float32", "int64"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

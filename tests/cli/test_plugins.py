@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import sys
 
 import pytest
@@ -99,6 +100,7 @@ def test_show_tells_arguments_and_weights(weighty, capsys):
         "A picture through a network that is not there.",
         "drop_prob = 0.5",
         "scope         local",
+        "value         (1, H, W) float32 in [-1, 1]",
         "a.bin: 3.5 kB, licence MIT",
         "missing, not used by the default settings",
         SHA,
@@ -169,15 +171,22 @@ def test_fetch_of_the_wrong_file_is_one_line(weighty, capsys, words, expected):
     assert cached() == set()
 
 
+def test_fetch_of_nothing_names_what_other_settings_use(install, capsys):
+    text = WEIGHTY.replace("{url}", "").replace("{sha}", SHA).replace("[:1]", "[:0]")
+    install("composer-pl-idle", {"idle": "idle_one:Weighty"}, files={"idle_one.py": text})
+    assert main(["plugins", "fetch", "idle"]) == 0
+    assert "default settings; others use a.bin, b.bin, c.bin" in capsys.readouterr().out
+
+
 def test_fetch_without_weights_says_so(fake_plugins, capsys):
     assert main(["plugins", "fetch", "fake_local"]) == 0
     assert "needs no weights" in capsys.readouterr().out
 
 
 def test_check_prints_a_line_for_each_check(weighty, monkeypatch, capsys):
-    from composer_pl.plugin import testing
+    from composer_pl.plugin.checks import declared
 
-    monkeypatch.setattr(testing, "loaded_by", lambda statement: [])  # seconds; tested elsewhere
+    monkeypatch.setattr(declared, "loaded_by", lambda statement: [])  # seconds; tested elsewhere
     assert main(["plugins", "check", "weighty"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "ok    dropped is exactly nothing" in lines
@@ -188,9 +197,9 @@ def test_check_prints_a_line_for_each_check(weighty, monkeypatch, capsys):
 
 
 def test_check_fails_with_the_rule_that_is_broken(install, monkeypatch, capsys):
-    from composer_pl.plugin import testing
+    from composer_pl.plugin.checks import declared
 
-    monkeypatch.setattr(testing, "loaded_by", lambda statement: ["scipy"])
+    monkeypatch.setattr(declared, "loaded_by", lambda statement: ["scipy"])
     text = (
         "import fakes\n"
         "class Odd(fakes.FakeLocal):\n"
@@ -203,6 +212,32 @@ def test_check_fails_with_the_rule_that_is_broken(install, monkeypatch, capsys):
     assert "FAIL  distance is zero for equal and positive for different: " in shown
     assert "loads scipy" in shown
     assert "2 failed" in shown
+
+
+def test_check_heeds_no_settings_of_the_users_pytest(fake_plugins, monkeypatch, capsys):
+    from composer_pl.plugin.checks import declared
+
+    monkeypatch.setattr(declared, "loaded_by", lambda statement: [])
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-q --no-such-option")
+    assert main(["plugins", "check", "fake_global"]) == 0
+    assert "0 failed, 0 skipped" in capsys.readouterr().out
+    assert os.environ["PYTEST_ADDOPTS"] == "-q --no-such-option"
+
+
+def test_check_of_what_has_no_default_settings_is_one_line(install, capsys):
+    text = (
+        "import fakes\n"
+        "class Needy(fakes.FakeLocal):\n"
+        "    def __init__(self, *, file: str):\n"
+        "        self.file = file\n"
+    )
+    install("composer-pl-needy", {"needy": "needy_one:Needy"}, files={"needy_one.py": text})
+    assert main(["plugins", "check", "needy"]) == 2
+    shown = capsys.readouterr().err
+    assert "found Needy(*, file: str)" in shown
+    assert shown.count("\n") == 1
+    assert main(["plugins", "show", "needy"]) == 0
+    assert "argument      file" in capsys.readouterr().out
 
 
 def test_check_without_pytest_names_it(fake_plugins, monkeypatch, capsys):

@@ -5,7 +5,7 @@ import torch
 from fakes import FakeGlobal, FakeLocal
 
 from composer_pl.conditions.conditioner import Conditioner
-from composer_pl.errors import ConfigError
+from composer_pl.errors import ConfigError, UnknownConditionError
 
 
 @pytest.fixture
@@ -66,6 +66,18 @@ def test_a_value_that_is_not_given_counts_as_dropped(conditioner, values):
     expected = conditioner(values, keep)
     torch.testing.assert_close(partial.time, expected.time)
     assert partial.hint is None
+
+
+def test_a_value_of_an_unknown_condition_is_refused(conditioner, values):
+    values["gray"] = values.pop("grey")
+    with pytest.raises(UnknownConditionError, match="did you mean 'grey'"):
+        conditioner(values, torch.ones(2, 4, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.5, 50, float("nan")])
+def test_a_drop_prob_that_is_no_probability_is_refused(dims, probability):
+    with pytest.raises(ConfigError, match=f"drop_prob of grey .* found {probability}"):
+        Conditioner({"grey": FakeLocal(drop_prob=probability)}, dims)
 
 
 def test_gradients_reach_every_encoder_even_when_all_is_dropped(conditioner, values):

@@ -1,3 +1,4 @@
+import logging
 import subprocess
 import sys
 
@@ -165,6 +166,47 @@ def test_damaged_metadata_of_a_stranger_harms_nobody(fake_plugins, tmp_path):
     assert "fake_local" in discovery.discover()
 
 
+@pytest.mark.parametrize("metadata", [None, b"\xff\xfe\x00 no text", b""])
+def test_a_package_without_readable_metadata_is_listed_and_harms_nobody(
+    fake_plugins, tmp_path, metadata
+):
+    info = tmp_path / "site" / "stranger-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[composer_pl.conditions]\nwind = fakes:FakeLocal\n")
+    if metadata is not None:
+        (info / "METADATA").write_bytes(metadata)
+    found = discovery.discover()
+    assert found["wind"].distribution == "unknown"
+    assert found["fake_local"].version == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("License-Expression: MIT\nClassifier: License :: Other\n", "MIT"),
+        ("License: Apache 2.0\n", "Apache 2.0"),
+        ("Classifier: License :: OSI Approved :: MIT License\n", "MIT License"),
+        ("Classifier: Programming Language :: Python\n", ""),
+    ],
+)
+def test_the_licence_is_found_wherever_metadata_states_it(install, tmp_path, lines, found):
+    install("composer-pl-old", {"old": "x:Y"})
+    (tmp_path / "site" / "composer_pl_old-1.0.dist-info" / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: composer-pl-old\nVersion: 1.0\n{lines}"
+    )
+    assert discovery.discover()["old"].license == found
+
+
+def test_a_condition_that_the_environment_leaves_out_is_not_called_absent(
+    fake_plugins, monkeypatch
+):
+    monkeypatch.setenv("COMPOSER_PL_PLUGINS", "fake_local")
+    with pytest.raises(UnknownConditionError) as caught:
+        discovery.find("fake_global")
+    assert "COMPOSER_PL_PLUGINS" in str(caught.value)
+    assert "pip install" not in str(caught.value)
+
+
 def test_a_plugin_is_described_and_rebuilt_through_its_entry_point(fake_plugins):
     plugin = discovery.load("fake_global")(drop_prob=0.25, tokens=3)
     description = discovery.describe(plugin)
@@ -197,10 +239,19 @@ def test_rebuilding_never_follows_an_import_path(fake_plugins, name):
 
 
 def test_an_install_command_holds_only_a_package_name(fake_plugins):
-    record = {"plugin": "wind", "distribution": "--index-url=http://x y", "init_args": {}}
+    record = {
+        "plugin": "wind --index-url=http://x",
+        "distribution": "--index-url=http://x y",
+        "version": "1 --index-url=http://x",
+        "init_args": {},
+    }
     with pytest.raises(UnknownConditionError) as caught:
         discovery.rebuild(record)
-    assert "pip install --index" not in str(caught.value)
+    assert "pip install" not in str(caught.value)
+    record["plugin"], record["init_args"] = "fake_local", {"unknown": 1}
+    with pytest.raises(CheckpointError) as caught:
+        discovery.rebuild(record)
+    assert "`pip install composer-pl-fakes`" in str(caught.value)
 
 
 @pytest.mark.parametrize("record", [{}, {"plugin": 3, "init_args": {}}, {"plugin": "a"}])
@@ -218,3 +269,39 @@ def test_arguments_of_another_version_are_a_checkpoint_error(fake_plugins):
     }
     with pytest.raises(CheckpointError, match=r"pip install composer-pl-fakes==0\.7"):
         discovery.rebuild(description)
+
+
+def test_the_same_name_from_another_package_is_another_representation(fake_plugins):
+    record = {
+        "plugin": "fake_local",
+        "distribution": "other-depth",
+        "version": "2",
+        "init_args": {},
+    }
+    with pytest.raises(CheckpointError, match=r"from other-depth, found composer-pl-fakes 1\.0"):
+        discovery.rebuild(record)
+    record["distribution"] = "Composer.PL_fakes"  # the same package, spelt otherwise
+    assert discovery.rebuild(record).scope == "local"
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("1.0", False), ("1.9.2", False), ("0.9", True), ("2.0", True)]
+)
+def test_another_series_of_a_package_is_told(fake_plugins, caplog, version, told):
+    record = {"plugin": "fake_local", "distribution": "composer-pl-fakes", "version": version}
+    with caplog.at_level(logging.WARNING):
+        discovery.rebuild({**record, "init_args": {}})
+    assert (f"made with composer-pl-fakes {version}" in caplog.text) is told
+
+
+def test_values_that_a_constructor_refuses_are_a_checkpoint_error(install):
+    text = (
+        "import fakes\n"
+        "class Strict(fakes.FakeLocal):\n"
+        "    def __init__(self, *, size: int = 1):\n"
+        "        self.size = int(size)\n"
+    )
+    install("composer-pl-strict", {"strict": "strict_one:Strict"}, files={"strict_one.py": text})
+    record = {"plugin": "strict", "distribution": "composer-pl-strict", "version": "1.0"}
+    with pytest.raises(CheckpointError, match="do not fit composer-pl-strict"):
+        discovery.rebuild({**record, "init_args": {"size": "large"}})

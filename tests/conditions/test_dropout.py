@@ -68,7 +68,7 @@ def test_unavailable_values_are_never_kept():
     assert torch.equal(keep, available)
 
 
-@pytest.mark.parametrize("events", [(-0.1, 0.1), (0.6, 0.6)])
+@pytest.mark.parametrize("events", [(-0.1, 0.1), (0.6, 0.6), (float("nan"), 0.1)])
 def test_impossible_probabilities_are_refused(events):
     with pytest.raises(ConfigError, match="at most 1 together"):
         DropoutPolicy(p_drop_all=events[0], p_keep_all=events[1])

@@ -6,7 +6,9 @@ from fakes import FakeCaption, FakeGlobal, FakeLocal, FakeRandom
 
 from composer_pl.conditions.adherence import adherence
 from composer_pl.conditions.extraction import Extraction
-from composer_pl.errors import RepresentationError
+from composer_pl.errors import RepresentationError, UserInputError
+from composer_pl.plugin import RepresentationSpec, WeightSpec
+from composer_pl.plugin.digests import weights_folder
 
 
 def batch_of(size=4, *, seed=0, side=48):
@@ -86,6 +88,106 @@ def test_values_of_the_dataset_are_taken_as_they_are():
     value = extraction.extract(batch, torch.ones(1, 4, dtype=torch.bool))["mean"]
     assert Counting.seen == 0
     assert (value == 0.25).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [(torch.zeros(4, 7), "expected shape"), (torch.full((4, 3), 2.0), "expected values in")],
+)
+def test_values_of_the_dataset_are_held_to_the_spec(given, problem):
+    extraction = Extraction({"mean": FakeGlobal()}, value_size=(16, 16))
+    batch = batch_of() | {"conditions": {"mean": given}}
+    with pytest.raises(RepresentationError, match=f"'mean' from the data set: {problem}"):
+        extraction.extract(batch, torch.ones(1, 4, dtype=torch.bool))
+
+
+def test_only_kept_values_of_the_dataset_are_looked_at():
+    extraction = Extraction({"mean": FakeGlobal()}, value_size=(16, 16))
+    given = torch.zeros(4, 3)
+    given[1] = torch.nan  # a sample without the value
+    batch = batch_of() | {"conditions": {"mean": given}}
+    keep = torch.tensor([[True, False, True, True]])
+    assert extraction.extract(batch, keep)["mean"].isfinite().all()
+
+
+class Label(FakeGlobal):
+    """The number of a sample, which half precision does not hold."""
+
+    @property
+    def spec(self):
+        return RepresentationSpec(shape=(1,), dtype="int64")
+
+    def build_extractor(self):
+        return lambda image: torch.arange(40_001, 40_001 + len(image))[:, None]
+
+
+class Far(FakeGlobal):
+    """Numbers beyond half precision."""
+
+    @property
+    def spec(self):
+        return RepresentationSpec(shape=(3,))
+
+    def build_extractor(self):
+        return lambda image: image.mean((2, 3)) * 1e9
+
+
+@pytest.mark.parametrize("plugin", [Label(), Far()], ids=["integers", "large numbers"])
+def test_what_half_precision_cannot_hold_is_cached_in_full(plugin, tmp_path):
+    keep = torch.ones(1, 4, dtype=torch.bool)
+    extracted, stored, read = (
+        Extraction({"x": plugin}, value_size=(16, 16), cache_dir=folder).extract(batch_of(), keep)[
+            "x"
+        ]
+        for folder in (None, tmp_path, tmp_path)
+    )
+    assert torch.equal(extracted, stored)
+    assert torch.equal(extracted, read)
+    assert read.dtype == extracted.dtype
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "in-the-way").write_text("a file")
+    extraction = Extraction(
+        {"mean": FakeGlobal()}, value_size=(16, 16), cache_dir=tmp_path / "in-the-way"
+    )
+    with pytest.raises(UserInputError, match=r"in-the-way.*model\.cache_dir"):
+        extraction.extract(batch_of(), torch.ones(1, 4, dtype=torch.bool))
+
+
+def test_a_full_disk_is_named_and_leaves_no_partial_file(tmp_path, monkeypatch):
+    def full(file, value, **_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("composer_pl.conditions.cache.np.save", full)
+    extraction = Extraction({"mean": FakeGlobal()}, value_size=(16, 16), cache_dir=tmp_path)
+    with pytest.raises(UserInputError, match="No space left on device"):
+        extraction.extract(batch_of(), torch.ones(1, 4, dtype=torch.bool))
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+class Supplied(Counting):
+    """Reads a file that nobody published a digest of, or a folder."""
+
+    weights = (WeightSpec(name="net.bin", url="", sha256="", size=0, license="MIT", origin="Me"),)
+
+    def __init__(self, *, model: str = "", drop_prob: float = 0.5):
+        super().__init__(drop_prob=drop_prob)
+        self.model = model
+
+
+@pytest.mark.parametrize("kind", ["file without a digest", "folder"])
+def test_other_weights_under_the_same_name_are_another_cache(kind, tmp_path):
+    model = tmp_path / "model"
+    place = weights_folder() if kind == "file without a digest" else model
+    place.mkdir()
+    plugin = Supplied(model=str(model) if kind == "folder" else "")
+    for content in (b"one", b"three"):
+        (place / "net.bin").write_bytes(content)
+        extraction = Extraction({"x": plugin}, value_size=(16, 16), cache_dir=tmp_path / "cache")
+        extraction.extract(batch_of(), torch.ones(1, 4, dtype=torch.bool))
+    assert Counting.seen == 8
 
 
 @pytest.mark.parametrize(

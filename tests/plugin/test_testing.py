@@ -8,7 +8,15 @@ import torch
 from fakes import FakeCaption, FakeGlobal, FakeLocal, FakeRandom, grey
 from torch import nn
 
-from composer_pl.plugin import ConditionEncoder, ConditionSignals, MissingWeightsError
+from composer_pl.plugin import (
+    ConditionEncoder,
+    ConditionPlugin,
+    ConditionSignals,
+    MissingWeightsError,
+    RepresentationSpec,
+    VectorEncoder,
+    WeightSpec,
+)
 from composer_pl.plugin.harness import DIMS, Samples, built_extractor, discs_on_gradients, loaded_by
 from composer_pl.plugin.testing import PluginContract
 
@@ -41,6 +49,89 @@ class TestFakeCaption(PluginContract):
     @pytest.fixture
     def plugin(self):
         return FakeCaption(drop_prob=0.1)
+
+
+class Bare(ConditionPlugin):
+    """The smallest plugin has no constructor."""
+
+    scope = "global"
+    canvas = 16
+
+    @property
+    def spec(self):
+        return RepresentationSpec(shape=(3,), value_range=(-1.0, 1.0))
+
+    def build_extractor(self):
+        return lambda image: image.mean((2, 3))
+
+    def build_encoder(self, dims):
+        return VectorEncoder(3, dims)
+
+
+class TestBare(PluginContract):
+    test_import_and_construction_load_nothing_heavy = None
+
+    @pytest.fixture
+    def plugin(self):
+        return Bare()
+
+
+class LabelEncoder(ConditionEncoder):
+    def __init__(self, dims):
+        super().__init__()
+        self.table = nn.Embedding(2, dims.time_dim)
+
+    def encode(self, value):
+        return ConditionSignals(time=self.table(value[:, 0]))
+
+
+class Label(FakeGlobal):
+    """A class: whether red prevails."""
+
+    @property
+    def spec(self):
+        return RepresentationSpec(shape=(1,), value_range=(0, 1), dtype="int64")
+
+    def build_extractor(self):
+        return lambda image: (image[:, :1].mean((2, 3)) > image[:, 1:2].mean((2, 3))).long()
+
+    def build_encoder(self, dims):
+        return LabelEncoder(dims)
+
+
+class TestLabel(PluginContract):
+    test_import_and_construction_load_nothing_heavy = None
+
+    @pytest.fixture
+    def plugin(self):
+        return Label()
+
+
+class LabelMap(FakeLocal):
+    """A class for each pixel, at half the canvas; H x W may be larger or smaller."""
+
+    @property
+    def spec(self):
+        return RepresentationSpec(shape=(1, "H", "W"), value_range=(0, 1), dtype="int64")
+
+    def build_extractor(self):
+        return lambda image: (grey(image)[..., ::2, ::2] > 0).long()
+
+    def build_encoder(self, dims):
+        class Floats(type(super().build_encoder(dims))):
+            def encode(self, value):
+                assert value.dtype == torch.int64
+                return super().encode(value.float())
+
+        return Floats(1, dims)
+
+
+class TestLabelMap(PluginContract):
+    test_import_and_construction_load_nothing_heavy = None
+
+    @pytest.fixture
+    def plugin(self):
+        return LabelMap()
 
 
 class NoWeights(FakeLocal):
@@ -173,6 +264,47 @@ class ObeysAnother(FakeGlobal):
         return -super().adherence(image, value, extractor=extractor)
 
 
+class DrawsAndDoesNotScore(FakeRandom):
+    adherence = ConditionPlugin.adherence
+
+
+class Normed(VectorEncoder):
+    def __init__(self, dims):
+        super().__init__(3, dims)
+        self.norm = nn.BatchNorm1d(3)
+
+    def encode(self, value):
+        return super().encode(self.norm(value))
+
+
+class BatchNorm(FakeGlobal):
+    def build_encoder(self, dims):
+        return Normed(dims)
+
+
+class Dividing(VectorEncoder):
+    def encode(self, value):
+        return super().encode(value / value.norm(dim=1, keepdim=True))
+
+
+class DividesByTheNorm(FakeGlobal):
+    """Fine on a CPU, where dropped rows are left out; NaN gradients on a GPU."""
+
+    def build_encoder(self, dims):
+        return Dividing(3, dims)
+
+
+class PlainModule(FakeGlobal):
+    def build_encoder(self, dims):
+        return nn.Linear(3, dims.time_dim)
+
+
+class LoudDigest(FakeLocal):
+    weights = (
+        WeightSpec(name="a", url="", sha256="A" * 64, size=1, license="MIT", origin="A page"),
+    )
+
+
 class BadPicture(FakeLocal):
     def visualize(self, value):
         return super().visualize(value) * 2
@@ -206,6 +338,11 @@ class BadReader(FakeLocal):
         (OddDistance, "distance_is_zero_for_equal_and_positive_for_different", "to itself"),
         (BlindDistance, "distance_is_zero_for_equal_and_positive_for_different", "different"),
         (ObeysAnother, "a_picture_obeys_its_own_value_best", "another picture's"),
+        (DrawsAndDoesNotScore, "a_picture_obeys_its_own_value_best", "image and keys.*override"),
+        (BatchNorm, "encoder_treats_each_sample_alone", "norm is a batch norm"),
+        (DividesByTheNorm, "dropped_rows_of_zeros_do_no_harm", "row of zeros"),
+        (PlainModule, "dropped_is_exactly_nothing", "build_encoder gave Linear"),
+        (LoudDigest, "declared_attributes_are_legal", "64 digits"),
         (BadPicture, "values_can_be_shown", r"\[0, 1\]"),
         (BadReader, "reading_nonsense_is_a_named_error", "decoder's own"),
         (GlobalHint, "spec_is_legal", "no H, W"),

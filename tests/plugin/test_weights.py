@@ -1,5 +1,6 @@
 import hashlib
 import http.server
+import io
 import logging
 import threading
 from dataclasses import replace
@@ -71,8 +72,18 @@ def test_missing_weights_say_file_place_address_size_licence_digest_and_command(
 
 
 def test_weights_without_an_address_say_where_a_user_gets_them(spec):
-    with pytest.raises(MissingWeightsError, match=r"A paper, 2023.*fetch sketch --from FILE"):
+    with pytest.raises(MissingWeightsError, match=r"A paper, 2023.*--file net\.bin --from FILE"):
         resolve_weights(replace(spec, url=""), condition="sketch")
+
+
+def test_the_command_names_the_file_as_default_settings_may_want_another(spec):
+    with pytest.raises(MissingWeightsError, match=r"plugins fetch depth --file net\.bin`"):
+        resolve_weights(spec, condition="depth")
+
+
+def test_a_path_of_the_user_that_is_wrong_is_to_be_corrected(spec, tmp_path):
+    with pytest.raises(MissingWeightsError, match=r"absent\.bin.*Next: correct the path, or leave"):
+        resolve_weights(spec, condition="depth", path=tmp_path / "absent.bin")
 
 
 def test_a_right_file_in_the_cache_is_used(spec):
@@ -165,6 +176,15 @@ def test_fetch_from_disk_needs_no_address(spec, tmp_path):
         weights.fetch(spec, condition="sketch", source=tmp_path / "absent")
 
 
+def test_a_wrong_file_from_disk_is_not_said_to_be_thrown_away(spec, tmp_path):
+    own = tmp_path / "own.bin"
+    own.write_bytes(b"something else")
+    with pytest.raises(MissingWeightsError, match="nothing was copied") as caught:
+        weights.fetch(spec, condition="depth", source=own)
+    assert "thrown away" not in str(caught.value)
+    assert own.read_bytes() == b"something else"
+
+
 def test_a_place_that_cannot_be_written_is_a_clear_error(spec):
     weights_folder().parent.mkdir(exist_ok=True)
     weights_folder().write_text("a file where the folder should be")
@@ -191,6 +211,17 @@ def test_other_schemes_are_refused(spec, url):
 def test_plain_http_needs_a_digest(spec):
     with pytest.raises(MissingWeightsError, match="expected an https address"):
         weights.fetch(replace(spec, url="http://127.0.0.1:9/x", sha256=""), condition="depth")
+
+
+def test_without_a_digest_a_redirection_to_plain_http_is_refused(spec, monkeypatch):
+    class Reply(io.BytesIO):
+        url, headers = "http://elsewhere.example/net.bin", {}
+
+    monkeypatch.setattr(downloads.urllib.request, "urlopen", lambda *_, **__: Reply(DATA))
+    free = replace(spec, url="https://example.org/net.bin", sha256="")
+    with pytest.raises(MissingWeightsError, match="redirected to http://elsewhere"):
+        weights.fetch(free, condition="depth")
+    assert weights.fetch(replace(free, sha256=SHA), condition="depth").read_bytes() == DATA
 
 
 def test_offline_is_a_clear_error(spec):

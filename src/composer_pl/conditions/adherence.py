@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from composer_pl.conditions.extraction import Extraction, extractor_at, to_canvas
+from composer_pl.conditions.extraction import Extraction
+from composer_pl.plugin.values import extractor_at, to_canvas
 
 
 @torch.no_grad()
@@ -23,9 +24,9 @@ def adherence(
         value: `(b, *spec.shape)`.
     """
     plugin = extraction.plugins[name]
-    size = tuple(value.shape[-2:]) if plugin.scope == "local" else extraction.value_size
-    built = extraction.extractor(name, image.device)
-    wrapped = extractor_at(built, plugin, (size[0], size[1]))
-    # An extractor object may offer more than extraction (a text tower its image tower): plugins
-    # reach it through the wrapped callable only when they are global, where nothing is wrapped.
-    return plugin.adherence(to_canvas(image, plugin, (size[0], size[1])), value, extractor=wrapped)
+    size = extraction.value_size
+    if plugin.scope == "local":
+        size = (value.shape[-2], value.shape[-1])
+    extractor = extractor_at(extraction.extractor(name, image.device), plugin, size)
+    with torch.autocast(image.device.type, enabled=False):  # as in extraction
+        return plugin.adherence(to_canvas(image, plugin, size), value, extractor=extractor)

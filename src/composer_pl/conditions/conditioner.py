@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from composer_pl.errors import ConfigError
+from composer_pl.errors import ConfigError, UnknownConditionError
 from composer_pl.plugin.api import ConditionPlugin
 from composer_pl.types import BackboneDims, ConditionSignals
 
@@ -24,12 +24,14 @@ class Conditioner(nn.Module):
         dims: What the backbone wants.
 
     Raises:
-        ConfigError: A name is no identifier, or two conditions disagree on a shared fact.
+        ConfigError: A name is no identifier, a `drop_prob` is no probability, or two conditions
+            disagree on a shared fact.
     """
 
     def __init__(self, plugins: Mapping[str, ConditionPlugin], dims: BackboneDims):
         super().__init__()
         check_names(plugins)
+        check_probabilities(plugins)
         check_agreement(plugins)
         self.names = tuple(plugins)
         self.encoders = nn.ModuleDict(
@@ -47,7 +49,14 @@ class Conditioner(nn.Module):
 
         Returns:
             The fused signals; a sample that keeps nothing gets zeros and no context token.
+
+        Raises:
+            UnknownConditionError: A value is of a condition that this model does not have; it
+                would count as dropped.
         """
+        for name in values:
+            if name not in self.encoders:
+                raise UnknownConditionError(name, self.names, doing="Encoding conditions")
         given = torch.tensor([name in values for name in self.names], device=keep.device)
         keep = keep & given[:, None]
         time = keep.T.to(self.presence.dtype) @ self.presence
@@ -81,6 +90,16 @@ def check_names(plugins: Mapping[str, ConditionPlugin]) -> None:
                 f"Naming the conditions of a model: a name must be a Python identifier that "
                 f"torch's ModuleDict does not use itself, found {name!r}. "
                 f"Next: rename the key under model.conditions."
+            )
+
+
+def check_probabilities(plugins: Mapping[str, ConditionPlugin]) -> None:
+    """Refuse a `drop_prob` that is no probability; it would silently mean never or always."""
+    for name, plugin in plugins.items():
+        if not 0 <= plugin.drop_prob <= 1:
+            raise ConfigError(
+                f"Assembling the conditions of a model: the drop_prob of {name} must be from 0 to "
+                f"1, found {plugin.drop_prob}. Next: correct it under model.conditions.{name}."
             )
 
 

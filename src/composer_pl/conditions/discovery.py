@@ -5,20 +5,32 @@ condition by entry point, package and version, and are resolved through entry po
 module imports neither torch nor the contract, so that listing stays instant.
 """
 
+import logging
 import re
 from contextlib import suppress
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
-from composer_pl.conditions.manifest import GROUP, PluginEntry, discover, fits, installed_version
+from composer_pl.conditions.manifest import (
+    ENVIRONMENT,
+    GROUP,
+    PluginEntry,
+    canonical,
+    discover,
+    fits,
+    installed_version,
+)
 from composer_pl.errors import (
     BrokenPluginError,
     CheckpointError,
+    ComposerPLError,
     ConfigError,
     DuplicatePluginError,
     IncompatiblePluginError,
     UnknownConditionError,
 )
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:  # importing the contract imports torch, which listing must not
     from composer_pl.plugin.api import ConditionPlugin
@@ -40,6 +52,13 @@ def find(name: str, *, doing: str = "Finding a condition", package: str = "") ->
     """
     installed = discover()
     if name not in installed:
+        if name in discover(restricted=False):
+            raise UnknownConditionError(
+                name,
+                installed,
+                doing=f"{doing}, where {ENVIRONMENT} leaves it out",
+                next_step=f"add it to the environment variable {ENVIRONMENT}, or unset that",
+            )
         raise UnknownConditionError(name, installed, doing=doing, package=package)
     entry = installed[name]
     if entry.rivals:
@@ -110,35 +129,60 @@ def describe(plugin: "ConditionPlugin") -> dict[str, Any]:
 def rebuild(description: dict[str, Any]) -> "ConditionPlugin":
     """Build a plugin from what `describe` answered.
 
-    Only installed entry points are resolved, never an import path that a file names.
+    Only installed entry points are resolved, never an import path that a file names. Another
+    package that provides the same name is another representation, whose values this model has
+    never seen; another series of the same package may be, so that is told.
 
     Raises:
         UnknownConditionError: Its package is not installed; the message names it.
-        CheckpointError: The description is malformed, or its arguments do not fit the class.
+        CheckpointError: The description is malformed, another package provides the name, or the
+            arguments do not fit the class.
         ComposerPLError: As `load` raises.
     """
     name, init_args = description.get("plugin"), description.get("init_args")
-    package = description.get("distribution") or ""
-    made_with = f"{package} {description.get('version') or ''}".strip()
     if not isinstance(name, str) or not isinstance(init_args, dict):
         raise CheckpointError(
             f"Rebuilding a condition: expected a record with `plugin` and `init_args`, found "
             f"{description!r}. Next: check that the model folder is complete."
         )
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", package):
-        package = ""  # it goes into an install command: no options, no addresses
-    plugin_class = load(
-        name, doing=f"Rebuilding a condition made with {made_with}", package=package
-    )
+    package, version = _plain(description, "distribution"), _plain(description, "version")
+    made_with = f"{package} {version}".strip() or "an unnamed package"
+    doing = f"Rebuilding a condition made with {made_with}"
+    found = find(name, doing=doing, package=package)
+    if package and canonical(found.distribution) != canonical(package):
+        raise CheckpointError(
+            f"{doing}: expected {name!r} from {package}, found {found.distribution} "
+            f"{found.version}, which is another representation under the same name. "
+            f"Next: `pip uninstall {found.distribution}` and `pip install {package}`."
+        )
+    if version and _series(version) != _series(found.version):
+        logger.warning(
+            "The condition %r was made with %s, found %s %s: values may mean something else.",
+            *(name, made_with, found.distribution, found.version),
+        )
     try:
-        return plugin_class(**init_args)
-    except TypeError as error:
-        found = discover()[name]
+        return _import(found)(**init_args)
+    except ComposerPLError:
+        raise
+    except (TypeError, ValueError) as error:
         raise CheckpointError(
             f"Rebuilding the condition {name!r} made with {made_with}: its arguments do not fit "
             f"{found.distribution} {found.version} ({error}). "
-            f"Next: `pip install {package or found.distribution}=={description.get('version')}`."
+            f"Next: `pip install {package or found.distribution}{version and f'=={version}'}`."
         ) from error
+
+
+def _plain(description: dict[str, Any], key: str) -> str:
+    """A name or version that may go into an install command: no options, no addresses."""
+    text = description.get(key)
+    legal = isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+!-]*", text)
+    return str(text) if legal else ""
+
+
+def _series(version: str) -> str:
+    """The part of a version whose change may break: 1.4.2 -> 1, 0.3.1 -> 0.3."""
+    major, _, rest = version.partition(".")
+    return f"0.{rest.partition('.')[0]}" if major == "0" else major
 
 
 def _import(entry: PluginEntry) -> type["ConditionPlugin"]:

@@ -47,7 +47,8 @@ class DropoutPolicy:
         Raises:
             ConfigError: One is negative, or the two exceed 1 together.
         """
-        if min(self.p_drop_all, self.p_keep_all) < 0 or self.p_drop_all + self.p_keep_all > 1:
+        least, total = min(self.p_drop_all, self.p_keep_all), self.p_drop_all + self.p_keep_all
+        if not (least >= 0 and total <= 1):  # also where one is no number
             raise ConfigError(
                 f"Setting the condition dropout: p_drop_all and p_keep_all must be at least 0 and "
                 f"at most 1 together, found {self.p_drop_all} and {self.p_keep_all}. "

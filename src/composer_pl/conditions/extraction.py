@@ -4,17 +4,16 @@ The drop mask is drawn first and only what is kept is extracted, which halves th
 paper's probabilities and changes nothing else, since a dropped value never reaches the network.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from composer_pl.conditions.cache import ValueCache
-from composer_pl.errors import RepresentationError
 from composer_pl.plugin.api import ConditionPlugin, Extractor
+from composer_pl.plugin.values import check_value, finished, to_canvas, value_dtype, value_shape
 from composer_pl.types import Batch
 
 
@@ -71,11 +70,7 @@ class Extraction:
 
     def value_shape(self, name: str) -> tuple[int, ...]:
         """Shape of one sample's value, H and W filled in."""
-        height, width = self.value_size
-        sides = {"H": height, "W": width}
-        return tuple(
-            sides[axis] if isinstance(axis, str) else axis for axis in self.plugins[name].spec.shape
-        )
+        return value_shape(self.plugins[name].spec, self.value_size)
 
     @torch.no_grad()
     def extract(self, batch: Batch, keep: Bool[Tensor, "n b"]) -> dict[str, Tensor]:
@@ -86,26 +81,38 @@ class Extraction:
             keep: Rows in the order of `plugins`.
 
         Returns:
-            For each condition `(b, *spec.shape)` in float32.
+            For each condition `(b, *spec.shape)` in the dtype of its spec.
 
         Raises:
-            RepresentationError: An extractor contradicts its declared spec.
+            RepresentationError: An extractor, or a value that the data set supplies, contradicts
+                the declared spec.
         """
         device = batch["source"].device
         given = batch.get("conditions", {})
         values: dict[str, Tensor] = {}
         for name, kept in zip(self.plugins, keep.cpu(), strict=True):
             rows = kept.nonzero()[:, 0]
-            value = torch.zeros(len(kept), *self.value_shape(name), device=device)
+            dtype = value_dtype(self.plugins[name].spec)
+            value = torch.zeros(len(kept), *self.value_shape(name), device=device, dtype=dtype)
             if len(rows):
                 chosen = rows.to(device)
-                value[chosen] = (
-                    given[name][chosen].to(value)
-                    if name in given
-                    else self._values(name, batch, rows).to(device)
-                )
+                if name in given:
+                    value[chosen] = self._supplied(name, given[name][chosen].to(value))
+                else:
+                    value[chosen] = self._values(name, batch, rows).to(device)
             values[name] = value
         return values
+
+    def _supplied(self, name: str, value: Tensor) -> Tensor:
+        """Values of the data set, after holding them to the spec."""
+        check_value(
+            value,
+            self.plugins[name].spec,
+            (len(value), *self.value_shape(name)),
+            doing=f"Taking the condition {name!r} from the data set",
+            advice="correct the data set, or leave the values out to extract them",
+        )
+        return value
 
     def _values(self, name: str, batch: Batch, rows: Int[Tensor, " r"]) -> Tensor:
         """Values of the chosen rows, from the cache where it has them."""
@@ -138,12 +145,8 @@ class Extraction:
             inputs.append(batch["key"].cpu()[rows])
         extractor = self.extractor(name, device)
         with torch.autocast(device.type, enabled=False):
-            value = extractor(*inputs)
-        if plugin.scope == "local":
-            value = to_value_size(value, plugin, self.value_size)
-        expected = (len(rows), *self.value_shape(name))
-        check_value(name, plugin, value, expected)
-        return value.float()
+            answer = extractor(*inputs)
+        return finished(answer, plugin, self.value_size, rows=len(rows), name=name)
 
     def _cache(self, name: str, batch: Batch) -> ValueCache | None:
         if self.cache_dir is None:
@@ -159,74 +162,3 @@ class Extraction:
                 canvas=(height, width),
             )
         return self._caches[name]
-
-
-def to_canvas(
-    image: Float[Tensor, "b 3 h w"], plugin: ConditionPlugin, value_size: tuple[int, int]
-) -> Float[Tensor, "b 3 _h _w"]:
-    """Bring pictures to the canvas that a plugin wants (its short side, where not square).
-
-    A plugin without a canvas gets them at the size of values.
-    """
-    height, width = image.shape[-2:]
-    if plugin.canvas is None:
-        size = value_size
-    else:
-        scale = plugin.canvas / min(height, width)
-        size = (round(height * scale), round(width * scale))
-    if (height, width) == size:
-        return image
-    resized = F.interpolate(image, size=size, mode="bicubic", antialias=True, align_corners=False)
-    return resized.clamp(-1, 1)
-
-
-def to_value_size(value: Tensor, plugin: ConditionPlugin, size: tuple[int, int]) -> Tensor:
-    """Bring an extracted map to H x W by the plugin's `resample`; the value range is kept."""
-    if value.shape[-2:] == torch.Size(size):
-        return value
-    if plugin.resample == "nearest":
-        return F.interpolate(value, size=size, mode="nearest-exact")
-    mode = "bilinear" if plugin.resample == "area" else "bicubic"
-    resized = F.interpolate(value, size=size, mode=mode, antialias=True, align_corners=False)
-    low, high = plugin.spec.value_range or (None, None)
-    return resized if low is None else resized.clamp(low, high)
-
-
-def check_value(
-    name: str, plugin: ConditionPlugin, value: Tensor, expected: tuple[int, ...]
-) -> None:
-    """Hold an extracted value against its declared spec.
-
-    Raises:
-        RepresentationError: Shape, finiteness or range contradict the spec.
-    """
-    doing = f"Extracting the condition {name!r} with {type(plugin).__name__}"
-    advice = f"Next: `composer-pl plugins check {name}`, and report it to the plugin's author."
-    if tuple(value.shape) != expected:
-        raise RepresentationError(
-            f"{doing}: expected shape {expected}, found {tuple(value.shape)}. {advice}"
-        )
-    if not bool(value.isfinite().all()):
-        raise RepresentationError(f"{doing}: expected finite numbers, found NaN or Inf. {advice}")
-    if plugin.spec.value_range is not None and value.numel():
-        low, high = plugin.spec.value_range
-        least, most = float(value.min()), float(value.max())
-        slack = 1e-4 * (high - low)
-        if least < low - slack or most > high + slack:
-            raise RepresentationError(
-                f"{doing}: expected values in [{low}, {high}], found [{least:.4g}, {most:.4g}]. "
-                f"{advice}"
-            )
-
-
-def extractor_at(
-    extractor: Extractor, plugin: ConditionPlugin, size: tuple[int, int]
-) -> Callable[..., Tensor]:
-    """Wrap a local extractor so that it answers at `size`, as `adherence` expects."""
-    if plugin.scope != "local":
-        return extractor
-
-    def at_size(*inputs: Tensor) -> Tensor:
-        return to_value_size(extractor(*inputs), plugin, size)
-
-    return at_size

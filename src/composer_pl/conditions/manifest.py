@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions, version
 
 GROUP = "composer_pl.conditions"
-_ENVIRONMENT = "COMPOSER_PL_PLUGINS"
+ENVIRONMENT = "COMPOSER_PL_PLUGINS"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +23,8 @@ class PluginEntry:
         name: Entry-point name.
         distribution: Name of the package.
         version: Version of the package.
-        license: Its licence expression, or the older free text; empty when it states none.
+        license: Its licence expression, or the older free text, or what its classifiers say; empty
+            when it states none.
         requires: The range of composer-pl versions that it asks for; empty means any.
         reference: `module:Class`.
         rivals: Other distributions that claim the same name.
@@ -54,20 +55,23 @@ def installed_version() -> str:
     return version("composer-pl")
 
 
-def discover() -> dict[str, PluginEntry]:
+def discover(*, restricted: bool = True) -> dict[str, PluginEntry]:
     """Find all installed conditions, sorted by name. Imports nothing of them.
 
     Where several distributions claim one name, the entry names the others in `rivals`; using it
     raises.
+
+    Args:
+        restricted: Heed the environment variable `COMPOSER_PL_PLUGINS`.
     """
-    wanted = _wanted()
+    wanted = _wanted() if restricted else None
     claims: dict[str, dict[str, PluginEntry]] = {}
     for distribution in distributions():
         for point in _entry_points(distribution):
             if wanted is None or point.name in wanted:
                 entry = _entry(distribution, point)
                 # The first on sys.path wins, as for imports.
-                claims.setdefault(entry.name, {}).setdefault(_canonical(entry.distribution), entry)
+                claims.setdefault(entry.name, {}).setdefault(canonical(entry.distribution), entry)
     found = {}
     for name in sorted(claims):
         first, *others = sorted(claims[name].values(), key=lambda entry: entry.distribution)
@@ -100,9 +104,14 @@ def fits(requires: str, installed: str) -> bool:
         return True
 
 
+def canonical(name: str) -> str:
+    """The name of a package as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _wanted() -> set[str] | None:
     """Names that the environment allows, or None for all."""
-    text = os.environ.get(_ENVIRONMENT)
+    text = os.environ.get(ENVIRONMENT)
     if text is None or not text.strip():
         return None
     names = {name.strip() for name in text.split(",")}
@@ -120,13 +129,19 @@ def _entry_points(distribution: Distribution) -> Iterator[EntryPoint]:
 
 
 def _entry(distribution: Distribution, point: EntryPoint) -> PluginEntry:
-    metadata = distribution.metadata.json  # a plain dict, whose keys are lower case
+    try:
+        metadata = distribution.metadata.json  # a plain dict, whose keys are lower case
+    except Exception:  # damaged: the name is listed, and what is unknown of it says so
+        metadata = {}
     license_text = metadata.get("license_expression") or metadata.get("license") or ""
+    if not license_text:  # "License :: OSI Approved :: MIT License", all that older tools write
+        stated = (text.split(" :: ") for text in metadata.get("classifier") or [])
+        license_text = ", ".join(words[-1] for words in stated if words[0] == "License")
     requires = ""
     for requirement in metadata.get("requires_dist") or []:
         needed, _, marker = requirement.partition(";")
         match = re.match(r"([A-Za-z0-9._-]+)\s*(?:\[[^]]*\])?\s*\(?([^)]*)\)?", needed)
-        if match and _canonical(match[1]) == "composer-pl" and "extra" not in marker:
+        if match and canonical(match[1]) == "composer-pl" and "extra" not in marker:
             requires = match[2].strip()
     return PluginEntry(
         name=point.name,
@@ -136,7 +151,3 @@ def _entry(distribution: Distribution, point: EntryPoint) -> PluginEntry:
         requires=requires,
         reference=point.value,
     )
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -23,9 +23,11 @@ Extractor = Callable[..., Tensor]
 """A function or frozen Module: inputs of a batch -> `(b, *spec.shape)`.
 
 It receives the batch entries named by `ConditionPlugin.inputs`, positionally, and after them, when
-`ConditionPlugin.randomized` is set, one int64 key a sample. A picture arrives as
-`Float[Tensor, "b 3 canvas canvas"]` in [-1, 1] on the extractor's device, a caption as `list[str]`.
-A local extractor may answer at any spatial size: the framework brings the map to H x W.
+`ConditionPlugin.randomized` is set, one int64 key a sample, on the CPU. Pictures arrive as
+`Float[Tensor, "b 3 h w"]` in float32 and [-1, 1]; their short side is `ConditionPlugin.canvas`, and
+in training both are. Captions arrive as `list[str]`. A Module is frozen, put into evaluation mode
+and moved to the pictures' device; a function works wherever its pictures are. A local extractor may
+answer at any spatial size: the framework brings the map to H x W.
 """
 
 
@@ -43,10 +45,14 @@ class ConditionPlugin(ABC):
     """`global` fills the time embedding and context tokens, `local` fills the hint."""
 
     canvas: int | None = None
-    """Side in pixels of the picture that the extractor wants; None means the size of the value."""
+    """Side in pixels of the picture that the extractor wants; None means that of local values.
+
+    A property, or set by the constructor, where it depends on an argument.
+    """
 
     resample: ClassVar[Literal["area", "bicubic", "nearest"]] = "area"
-    """How the extracted map is brought from its own size to H x W."""
+    """How the extracted map is brought to H x W: `area` is antialiased, and the usual choice;
+    `nearest` keeps values that must not be mixed. Integers are never mixed."""
 
     inputs: ClassVar[tuple[str, ...]] = ("image",)
     """What the extractor reads: "image" (the canvas), "caption", or both, in this order."""
@@ -114,8 +120,11 @@ class ConditionPlugin(ABC):
     def distance(self, value: Tensor, other: Tensor) -> Float[Tensor, " b"]:
         """How far two batches of values are apart: 0 when equal, about 1 when unrelated.
 
-        The default is the mean absolute difference divided by the width of `spec.value_range`.
+        The default is the mean absolute difference divided by the width of `spec.value_range` (by
+        1 where there is none: override it then), and for integers the share that differs.
         """
+        if not value.is_floating_point():
+            return (value != other).flatten(1).float().mean(1)
         low, high = self.spec.value_range or (0.0, 1.0)
         return (value - other).abs().flatten(1).mean(1) / (high - low)
 
@@ -124,21 +133,31 @@ class ConditionPlugin(ABC):
     ) -> Float[Tensor, " b"]:
         """How well pictures obey values: 1 is perfect obedience, lower is worse.
 
-        The default extracts from the picture and returns `1 - distance`. Override it where that is
-        not enough: a caption has no extractor from pictures, a mask must be given, not drawn.
+        The default extracts from the picture and returns `1 - distance`. Override it where that
+        cannot be: a caption is not extracted from pictures, a mask must be given, not drawn.
 
         Args:
             image: Pictures in [-1, 1], already at `canvas` (or at H x W where that is None).
             value: The values that the pictures were made from.
             extractor: What `build_extractor` returned, kept by the caller between calls. For a
                 local plugin it is wrapped to answer at the size of `value`.
+
+        Raises:
+            ConfigError: The default is asked of an extractor that reads more than a picture.
         """
+        if self.inputs != ("image",) or self.randomized:
+            needs = " and ".join((*self.inputs, *(("keys",) if self.randomized else ())))
+            raise ConfigError(
+                f"Scoring how well pictures obey {type(self).__name__}: the default extracts from "
+                f"a picture alone, found an extractor of {needs}. Next: override `adherence`."
+            )
         return 1 - self.distance(extractor(image), value)
 
     def read(self, source: str | Path) -> Tensor:
         """Read a value that a person supplies by hand; no batch axis.
 
         The default refuses. Override it to accept a drawn sketch, a depth map, hex colours, a text.
+        A local value may have any height and width: the framework brings it to H x W.
 
         Raises:
             UserInputError: The source is not a legal value, with what was expected.
@@ -173,7 +192,7 @@ class ConditionPlugin(ABC):
         Raises:
             ConfigError: The constructor does not store an argument under its own name.
         """
-        names = [name for name in inspect.signature(type(self).__init__).parameters][1:]
+        names = inspect.signature(type(self)).parameters  # none where there is no constructor
         try:
             return {name: getattr(self, name) for name in names}
         except AttributeError as error:

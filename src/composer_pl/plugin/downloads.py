@@ -61,10 +61,16 @@ def store(
         target.parent.mkdir(parents=True, exist_ok=True)
         digest = _download(spec, address, part, doing, target, progress, pause)
         if spec.sha256 and digest != spec.sha256:
+            if scheme == "file":  # the user's own, which is left alone
+                outcome = "nothing was copied. Next: name the right file"
+            else:
+                outcome = (
+                    f"the download was thrown away. Next: try again later, or get the right file "
+                    f"by hand and put it at {target}"
+                )
             raise MissingWeightsError(
                 f"{doing}: expected sha256 {spec.sha256}, found {digest} "
-                f"({part.stat().st_size} bytes); the file was thrown away. Next: try again later, "
-                f"or get the right file by hand and put it at {target}."
+                f"({part.stat().st_size} bytes); {outcome}."
             )
         if target.exists():
             os.replace(target, target.with_name(f"{target.name}.wrong"))
@@ -139,6 +145,9 @@ def _stream(
         raise
     except OSError as error:  # a reset or a timeout after the connection stood
         raise _NetworkError(str(error)) from error
+    if not spec.sha256 and urllib.parse.urlsplit(reply.url).scheme == "http":
+        reply.close()
+        raise urllib.error.URLError(f"redirected to {reply.url}, which nothing protects")
     with reply, part.open("wb") as file:
         announced = int(reply.headers.get("Content-Length") or 0)
         done = 0

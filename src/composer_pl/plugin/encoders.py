@@ -1,7 +1,5 @@
 """Trainable encoders of conditions. Dropping is done here, once, so that no author writes it."""
 
-from math import log2
-
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
@@ -23,21 +21,28 @@ class ConditionEncoder(nn.Module):
         Dropping acts on the encoder's output, so that no bias leaks: a dropped time vector and hint
         are zeros, a dropped context token is zeros and masked out of attention.
 
+        `encode` is given the kept rows alone on a CPU, perhaps none, and all rows elsewhere, where
+        counting them would stall the queue; dropped rows hold zeros in training. It must therefore
+        take any number of rows, treat each alone, and stay finite for zeros.
+
         Args:
             value: `(b, *spec.shape)`.
             keep: Which samples keep this condition.
         """
         if value.device.type == "cpu" and not bool(keep.all()):
-            # Half the work at the paper's rates. On a GPU the row count would stall the queue.
-            rows = keep.nonzero()[:, 0]
-            return _scattered(_with_mask(self.encode(value[rows])), rows, len(keep))
+            return self.encode_kept(value, keep)  # half the work at the paper's rates
+        return self.encode_all(value, keep)
+
+    def encode_kept(self, value: Tensor, keep: Bool[Tensor, " b"]) -> ConditionSignals:
+        """Encode the kept rows and leave nothing in the others."""
+        rows = keep.nonzero()[:, 0]
+        return _scattered(_with_mask(self.encode(value[rows])), rows, len(keep))
+
+    def encode_all(self, value: Tensor, keep: Bool[Tensor, " b"]) -> ConditionSignals:
+        """Encode every row and replace those that are dropped by nothing."""
         signals = _with_mask(self.encode(value))
-        time, context, mask, hint = (
-            signals.time,
-            signals.context,
-            signals.context_mask,
-            signals.hint,
-        )
+        time, context = signals.time, signals.context
+        mask, hint = signals.context_mask, signals.hint
         if time is not None:
             time = torch.where(keep[:, None], time, 0)
         if context is not None and mask is not None:
@@ -127,8 +132,8 @@ class HintEncoder(ConditionEncoder):
 
     def __init__(self, channels: int, dims: BackboneDims):
         super().__init__()
-        halvings = int(log2(dims.hint_scale))
-        if 2**halvings != dims.hint_scale:
+        halvings = dims.hint_scale.bit_length() - 1
+        if 2 ** max(halvings, 0) != dims.hint_scale:
             raise ConfigError(
                 f"Building a hint encoder: hint_scale must be a power of two, found "
                 f"{dims.hint_scale}. Next: set model.backbone.hint_scale to 1, 2 or 4."

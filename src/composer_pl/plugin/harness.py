@@ -1,4 +1,4 @@
-"""What the contract's checks do as the framework does it: extract, resize, import afresh."""
+"""What the checks of the contract share: samples, and an import in a fresh interpreter."""
 
 import os
 import subprocess
@@ -10,10 +10,10 @@ import pytest
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from composer_pl.errors import MissingDependencyError, MissingWeightsError, RepresentationError
 from composer_pl.plugin.api import ConditionPlugin, Extractor
+from composer_pl.plugin.values import extractor_at, to_canvas, value_dtype, value_shape
 from composer_pl.randomness import keyed_draws
 from composer_pl.types import BackboneDims, ConditionSignals
 
@@ -87,10 +87,7 @@ class Samples:
 
     def canvas(self, size: int) -> Float[Tensor, "b 3 h w"]:
         """The pictures as the extractor gets them for values of side `size`."""
-        side = self.plugin.canvas or (size if self.plugin.scope == "local" else 0)
-        if not side or self.images.shape[-1] == side:
-            return self.images
-        return functional.interpolate(self.images, size=(side, side), mode="area")
+        return to_canvas(self.images, self.plugin, (size, size))
 
     def extract(self, size: int, rows: slice = slice(None)) -> Tensor:
         """Values of some rows, local ones at side `size`."""
@@ -104,15 +101,7 @@ class Samples:
     def at_size(self, *arguments: object, size: int) -> Tensor:
         """Call the extractor and bring a local map to size x size as the plugin declares."""
         assert self.extractor is not None
-        value = self.extractor(*arguments)
-        if self.plugin.scope != "local" or value.shape[-2:] == (size, size):
-            return value
-        mode = self.plugin.resample
-        value = functional.interpolate(
-            value, size=(size, size), mode=mode, antialias=mode == "bicubic"
-        )
-        legal = self.plugin.spec.value_range
-        return value if legal is None else value.clamp(*legal)
+        return extractor_at(self.extractor, self.plugin, (size, size))(*arguments)
 
     def values(self, size: int) -> Tensor:
         """Values at side `size`, extracted or random in the declared range."""
@@ -140,7 +129,7 @@ def sample_keys() -> Int[Tensor, " b"]:
 
 def expected_shape(plugin: ConditionPlugin, size: int) -> tuple[int, ...]:
     """Shape of one value at a local side."""
-    return tuple(axis if isinstance(axis, int) else size for axis in plugin.spec.shape)
+    return value_shape(plugin.spec, (size, size))
 
 
 def random_values(plugin: ConditionPlugin, size: int) -> Tensor:
@@ -153,7 +142,7 @@ def random_values(plugin: ConditionPlugin, size: int) -> Tensor:
         low, high = spec.value_range
         return low + (high - low) * torch.rand(shape, generator=generator)
 
-    return keyed_draws(sample_keys(), "values", draw).to(getattr(torch, spec.dtype))
+    return keyed_draws(sample_keys(), "values", draw).to(value_dtype(spec))
 
 
 def present(signals: ConditionSignals) -> dict[str, Tensor]:

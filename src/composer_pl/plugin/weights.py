@@ -168,15 +168,19 @@ def _downloads_allowed() -> bool:
 def _missing(spec: WeightSpec, condition: str, place: Path, found: str) -> MissingWeightsError:
     """The error with file, place, address, size, licence, digest and command."""
     digest = f", sha256 {spec.sha256}" if spec.sha256 else ""
-    if spec.url:
-        where, command = f"from {spec.url}", f"composer-pl plugins fetch {condition}"
-    else:
-        where = f"to be had from: {spec.origin}"
-        command = f"composer-pl plugins fetch {condition} --from FILE"
+    # The file is named, as the default settings may want another one.
+    command = f"composer-pl plugins fetch {condition} --file {spec.name}"
+    where = f"from {spec.url}"
+    if not spec.url:
+        where, command = f"to be had from: {spec.origin}", f"{command} --from FILE"
+    if place.parent == weights_folder():
+        action = f"`{command}`, or put the file there"
+    else:  # a path that the user gave; fetching does not bring anything there
+        action = f"correct the path, or leave it out and use `{command}`"
     return MissingWeightsError(
         f"Loading weights of the condition {condition!r}: expected {spec.name} at {place}, found "
         f"{found}. The file: {human_size(spec.size)}, licence {spec.license}{digest}, {where}. "
-        f"Next: `{command}`, or put the file there."
+        f"Next: {action}."
     )
 
 
@@ -228,7 +232,7 @@ def _convert(
         raise MissingWeightsError(
             f"Converting weights of the condition {condition!r} from {source} to {target} failed: "
             f"{type(error).__name__}: {error}. Next: free space or correct permissions there, or "
-            f"get the file anew with `composer-pl plugins fetch {condition}`."
+            f"get the file anew with `composer-pl plugins fetch {condition} --file {spec.name}`."
         ) from error
     finally:
         with suppress(OSError):

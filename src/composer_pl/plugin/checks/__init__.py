@@ -1,0 +1,1 @@
+"""The checks of the contract, by what they hold a plugin to; `plugin/testing.py` joins them."""
