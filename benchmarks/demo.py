@@ -11,16 +11,19 @@ weights are yours to fetch (`composer-pl plugins fetch NAME`).
 import argparse
 import html
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
-EXAMPLES = HERE / "photos" / "examples"
-MODEL = HERE / "photos" / "model"
-QUICKSTART = HERE.parent / "configs" / "quickstart.yaml"
+ROOT = Path(__file__).resolve().parents[1]
+# Commands run in the root of the repository, with paths from there: whoever copies one off the page
+# can repeat it, and no page tells where a checkout lies.
+EXAMPLES = Path("benchmarks/photos/examples")
+MODEL = Path("benchmarks/photos/model")
+QUICKSTART = Path("configs/quickstart.yaml")
 CONDITIONS = "sketch,color,intensity,masking"
 
 
@@ -35,8 +38,13 @@ class Step:
 
 
 def steps(out: Path, quick_steps: int) -> list[Step]:
-    """The commands, in order."""
-    photos = sorted(EXAMPLES.glob("*.jpg"))
+    """The commands, in order.
+
+    Args:
+        out: Folder of the results, from the root of the repository where it lies inside.
+        quick_steps: Steps of the quickstart training.
+    """
+    photos = [EXAMPLES / path.name for path in sorted((ROOT / EXAMPLES).glob("*.jpg"))]
     parts = {photo.stem: str(out / "parts" / photo.stem / "parts.safetensors") for photo in photos}
     decompose = [
         "decompose", *map(str, photos), "--out", str(out / "parts"), "--conditions", CONDITIONS,
@@ -88,11 +96,10 @@ def steps(out: Path, quick_steps: int) -> list[Step]:
         "--trainer.default_root_dir", str(run), "--trainer.max_steps", str(quick_steps),
         "--previews.every_n_steps", str(quick_steps),
         "--checkpoints.every_n_steps", str(quick_steps),
-        "--trainer.check_val_every_n_epoch", "50",
     ]  # fmt: skip
     jobs.append(
         Step(
-            "Train your own for a minute (on these eight photos: it learns them by heart)",
+            "Train your own for a minute (on these few photos: it learns them by heart)",
             fit,
             run / "samples" / f"step-{quick_steps:08d}.png",
         )
@@ -110,7 +117,7 @@ def write_page(out: Path, jobs: list[Step]) -> Path:
             f"<h2>{html.escape(job.title)}</h2><p><code>{command}</code><br>{job.seconds:.0f} s</p>"
             f'<img src="{picture}" alt="{html.escape(job.title)}">'
         )
-    page = out / "index.html"
+    page = ROOT / out / "index.html"
     style = (
         "body{font:16px sans-serif;max-width:75em;margin:2em auto}"
         "code{font-size:12px}img{max-width:100%}"
@@ -118,7 +125,8 @@ def write_page(out: Path, jobs: list[Step]) -> Path:
     page.write_text(
         f"<!doctype html><meta charset=utf-8><title>composer-pl demo</title><style>{style}</style>"
         f"<h1>composer-pl demo</h1><p>A 5 M parameter model at 64 px, trained for an hour and a "
-        f"half on two shared cores; photos held out of training. Failures are left in.</p>"
+        f"half on two shared cores; photos held out of training. Failures are left in. Commands "
+        f"are for the root of the repository.</p>"
         f"{''.join(sections)}\n"
     )
     return page
@@ -129,20 +137,25 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("out/demo"))
     parser.add_argument("--steps", type=int, default=150, help="of the quickstart training")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    jobs = steps(args.out, args.steps)
+    out = args.out.resolve()
+    out = out.relative_to(ROOT) if out.is_relative_to(ROOT) else out
+    (ROOT / out).mkdir(parents=True, exist_ok=True)
+    # The training of an earlier demo is repeated, not continued.
+    shutil.rmtree(ROOT / out / "quickstart", ignore_errors=True)
+    jobs = steps(out, args.steps)
     for number, job in enumerate(jobs, 1):
         print(f"[{number}/{len(jobs)}] {job.title}", flush=True)
         started = time.monotonic()
-        done = subprocess.run([sys.executable, "-m", "composer_pl", *job.command], check=False)
+        command = [sys.executable, "-m", "composer_pl", *job.command]
+        done = subprocess.run(command, check=False, cwd=ROOT)
         job.seconds = time.monotonic() - started
         if done.returncode:
             print(f"failed: composer-pl {shlex.join(job.command)}", file=sys.stderr)
             return done.returncode
-        if not job.picture.is_file():
+        if not (ROOT / job.picture).is_file():
             print(f"no picture where one was expected: {job.picture}", file=sys.stderr)
             return 1
-    print(f"\nOpen {write_page(args.out, jobs)}")
+    print(f"\nOpen {write_page(out, jobs)}")
     return 0
 
 

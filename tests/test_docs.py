@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,39 @@ def test_commands_are_accepted_by_their_parser(line):
     parser = ComposerParser(prog=f"composer-pl {name}")
     module.add_arguments(parser)
     parser.parse_args(arguments)
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
+    examples = ROOT / "benchmarks" / "photos" / "examples"
+    for name, photo in (("a", "daisy"), ("b", "tulips")):
+        shutil.copy(examples / f"{photo}.jpg", tmp_path / f"{name}.jpg")
+    (tmp_path / "benchmarks").symlink_to(ROOT / "benchmarks")
+    monkeypatch.chdir(tmp_path)
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert "n=4" in program
+    found = {}
+    exec(program.replace("n=4", "n=1"), found)
+    assert [picture.size for picture in found["pictures"]] == [(64, 64)]
+
+
+def test_the_demo_shows_commands_without_places_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    sys.modules.pop("demo", None)
+    import demo
+
+    jobs = demo.steps(Path("out/demo"), 150)
+    words = [word for job in jobs for word in job.command]
+    assert not [word for word in words if word.startswith("/")]
+    assert str(ROOT) not in " ".join(words)
+    for word in words:  # what is not made by the demo lies in the repository
+        if word.endswith((".jpg", ".yaml")):
+            assert (ROOT / word).is_file(), word
+    monkeypatch.setattr(demo, "ROOT", tmp_path)
+    (tmp_path / "out" / "demo").mkdir(parents=True)
+    page = demo.write_page(Path("out/demo"), jobs).read_text()
+    assert 'src="parts/daisy/sheet.png"' in page
+    assert str(ROOT) not in page
+    assert str(tmp_path) not in page
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -8,9 +8,11 @@ from PIL import Image
 from tiny import TINY
 
 from composer_pl.cli import main
+from composer_pl.cli.decompose import folder_names
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.parts import Parts
 from composer_pl.diffusion.process import ProcessConfig
+from composer_pl.errors import MissingWeightsError
 from composer_pl.models.base import ComposerModel
 
 pytestmark = pytest.mark.usefixtures("fake_plugins")
@@ -77,7 +79,24 @@ def test_a_broken_photo_does_not_stop_the_others(folder, capsys):
         (["--give", "meen=3"], "did you mean 'mean'"),
         (["--size", "big"], "such as 64x96"),
         (["--size", "15x16"], "multiples of"),
+        (["--size", "²x16"], "such as 64x96"),
         (["-n", "0"], "n must be at least 1"),
+        (["-n", "1000000000"], "at most 10000"),
+        (["--from", "a.png", "--keep", ","], "names nothing"),
+        (["--from", "a.png", "--keep", "depth"], "use a model that was trained with it"),
+        (["--from", "a.png", "--keep", "mean", "--against", "meen"], "did you mean 'mean'"),
+        (["--against-give", "mean"], "expected NAME=VALUE"),
+        (["--guidance", "nan"], "guidance must be a finite number"),
+        (["--eta", "5", "--sampler", "ddim"], "eta must be in 0..1"),
+        (["--device", "gpu"], "Choosing the device"),
+        (["--set", "grey"], "expected NAME.ARG=VALUE"),
+        (["--set", "gray.drop_prob=1"], "did you mean 'grey'"),
+        (["--set", "grey.drop=1"], "did you mean 'drop_prob'"),
+        (["--set", "mean.tokens=four"], "tokens must be int"),
+        (["--set", "mean.tokens=[1"], "expected a plain value"),
+        (["--set", "mean.tokens=!!python/name:os.system"], "expected a plain value"),
+        (["--out", "notes.txt"], "notes.txt is a file"),
+        (["--out", "notes.txt/deeper"], "notes.txt is a file"),
         (["--steps", "0"], "steps must be in 1..1000"),
         (["--caption", "a text"], "'caption'"),
         (["--sampler", "dimm"], "ddim"),
@@ -93,6 +112,62 @@ def test_mistakes_are_one_line_with_exit_code_2(folder, capsys, arguments, messa
     lines = capsys.readouterr().err.strip().splitlines()
     assert message in lines[-1]
     assert not any("Traceback" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--conditions", "gray"], "did you mean 'grey'"),
+        (["--canvas", "0"], "canvas must be in 8"),
+        (["--canvas", "1000000"], "canvas must be in 8"),
+        (["--value-size", "64"], "leave one of the two out"),
+        (["--set", "grey.drop=1"], "did you mean 'drop_prob'"),
+        (["--device", "cuda:99"], "Choosing the device"),
+        (["--out", "notes.txt"], "notes.txt is a file"),
+    ],
+)
+def test_mistakes_of_decompose_are_one_line_too(folder, capsys, arguments, message):
+    assert main(["decompose", "a.png", "--out", "p", "--ckpt", "model", *arguments]) == 2
+    told = capsys.readouterr()
+    assert message in told.err
+    assert told.err.count("\n") == 1
+    assert not (folder / "p").exists()
+
+
+def test_photos_of_one_name_get_folders_of_their_own():
+    photos = ["a/x.jpg", "b/x.jpg", "x-2.png", "c/x.png", "y.png"]
+    assert folder_names(photos) == ["x", "x-3", "x-2", "x-4", "y"]
+
+
+def test_a_disk_that_refuses_is_one_line(folder, capsys, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    assert compose("-n", "1") == 2
+    assert "No space left on device. Next: give another --out" in capsys.readouterr().err
+
+
+def test_a_photo_without_keep_gives_what_can_be_extracted(folder, capsys, monkeypatch):
+    def none(self):
+        raise MissingWeightsError("no weights of grey")
+
+    monkeypatch.setattr(FakeLocal, "build_extractor", none)
+    assert compose("--from", "a.png", "-n", "1") == 0
+    told = capsys.readouterr()
+    assert "1 pictures from mean" in told.out
+    assert "grey of a.png is left out: no weights of grey" in told.err
+    assert compose("--from", "a.png", "--keep", "grey", "-n", "1") == 2
+
+
+def test_the_sheet_of_many_pictures_shows_the_first(folder, monkeypatch):
+    import composer_pl.cli.compose as command
+
+    monkeypatch.setattr(command, "MOST_ON_SHEET", 2)
+    assert compose("-n", "3") == 0
+    assert (folder / "out" / "002.png").exists()
+    with Image.open("out/sheet.png") as sheet:
+        assert sheet.width < 3 * 192
 
 
 def test_a_model_that_is_none_is_said(folder, capsys):

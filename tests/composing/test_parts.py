@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from composer_pl.composing.parts import Parts
 from composer_pl.errors import UserInputError
@@ -37,6 +38,19 @@ def test_a_file_gives_back_the_parts(parts, tmp_path):
 def test_a_misspelt_name_is_answered_with_the_nearest(parts, method):
     with pytest.raises(UserInputError, match="'sketsh' among sketch, color; did you mean 'sketch'"):
         getattr(parts, method)("sketsh")
+
+
+@pytest.mark.parametrize("notes", ["[1]", "3", "{"])
+def test_strange_notes_are_refused(tmp_path, notes):
+    save_file({"color": torch.zeros(3)}, tmp_path / "p", metadata={"composer_pl_notes": notes})
+    with pytest.raises(UserInputError, match="expected a file that `composer-pl decompose` wrote"):
+        Parts.load(tmp_path / "p")
+
+
+def test_the_weights_of_a_model_are_no_parts(tmp_path):
+    save_file({"backbone.stem.weight": torch.zeros(3)}, tmp_path / "model.safetensors")
+    with pytest.raises(UserInputError, match=r"'backbone\.stem\.weight', which name no condition"):
+        Parts.load(tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"0123456789abcdef"])

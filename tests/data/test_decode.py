@@ -63,6 +63,35 @@ def test_a_sixteen_bit_colour_png_keeps_its_colours():
     np.testing.assert_allclose(pixels(data)[0, 0], [255, 128, 0], atol=1)
 
 
+def test_sixteen_bit_colour_tiff_and_grey_with_alpha_keep_their_values():
+    def png(kind: int, pixel: tuple[int, ...]) -> bytes:
+        row = b"\x00" + struct.pack(f">{len(pixel)}H", *pixel) * 40
+        header = struct.pack(">2I5B", 40, 40, 16, kind, 0, 0, 0)
+        data = b"\x89PNG\r\n\x1a\n"
+        for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(row * 40)), (b"IEND", b"")):
+            data += struct.pack(">I", len(body)) + name + body
+            data += struct.pack(">I", zlib.crc32(name + body))
+        return data
+
+    def tiff(pixel: tuple[int, ...]) -> bytes:
+        tags = [(256, 40), (257, 40), (258, 3), (259, 1), (262, 2), (277, 3), (278, 40)]
+        entries = {tag: struct.pack("<2HIHH", tag, 3, 1, value, 0) for tag, value in tags}
+        start = 8 + 2 + 12 * 9 + 4
+        entries[258] = struct.pack("<2HII", 258, 3, 3, start)
+        entries[273] = struct.pack("<2HII", 273, 4, 1, start + 6)
+        entries[279] = struct.pack("<2HII", 279, 4, 1, 40 * 40 * 6)
+        body = b"".join(entries[tag] for tag in sorted(entries))
+        head = b"II*\x00" + struct.pack("<IH", 8, 9) + body + b"\0" * 4
+        return head + struct.pack("<3H", 16, 16, 16) + struct.pack("<3H", *pixel) * 1600
+
+    np.testing.assert_allclose(pixels(tiff((65535, 32768, 0)))[0, 0], [255, 128, 0], atol=1)
+    # Half transparent black on white, and opaque middle grey.
+    np.testing.assert_allclose(pixels(png(4, (0, 32768)))[0, 0], [127, 127, 127], atol=1)
+    np.testing.assert_allclose(pixels(png(4, (32768, 65535)))[0, 0], [128, 128, 128], atol=1)
+    rgba = pixels(png(6, (65535, 0, 0, 32768)))[0, 0]
+    np.testing.assert_allclose(rgba, [255, 127, 127], atol=1)
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 255.0), (-3.0, 5.0), (0.0, 4000.0)])
 def test_floating_point_tiff_fills_the_range(encoded, low, high):
     values = np.broadcast_to(np.linspace(low, high, 64, dtype=np.float32), (64, 64))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fakes import FakeGlobal
+from fakes import FakeGlobal, FakeLocal
 from tiny import TINY
 
 from composer_pl.diffusion.process import ProcessConfig
@@ -52,6 +52,12 @@ def test_a_model_is_rebuilt_from_its_description_as_json(model):
     [
         ({"format": 99}, CheckpointError, "expected format 1, found 99"),
         ({"backbone": {"width": 3}}, CheckpointError, "damaged or foreign"),
+        ({"backbone": None}, CheckpointError, "damaged or foreign"),
+        ({"backbone": {"channels": 47}}, CheckpointError, "channels must be even, found 47"),
+        ({"process": {"num_timesteps": "1000"}}, CheckpointError, "damaged or foreign"),
+        ({"process": {"schedule": "cosin"}}, CheckpointError, "damaged or foreign"),
+        ({"conditions": ["mean"]}, CheckpointError, "damaged or foreign"),
+        ({"conditions": {"mean": "FakeGlobal"}}, CheckpointError, "damaged or foreign"),
         ({"conditions": {"x": {"plugin": "os.system", "init_args": {}}}}, Exception, "os.system"),
         (
             {
@@ -72,6 +78,20 @@ def test_a_model_is_rebuilt_from_its_description_as_json(model):
 def test_a_foreign_description_is_refused(model, change, error, message):
     with pytest.raises(error, match=message):
         ComposerModel.from_description({**model.describe(), **change})
+
+
+@pytest.mark.usefixtures("fake_plugins")
+def test_a_damaged_description_is_told_with_one_next_step(model):
+    description = model.describe()
+    description["conditions"]["mean"]["init_args"]["tokens"] = "four"
+    with pytest.raises(CheckpointError) as caught:
+        ComposerModel.from_description(description)
+    assert str(caught.value).count("Next:") == 1
+
+
+def test_local_conditions_need_hint_channels():
+    with pytest.raises(ConfigError, match=r"local conditions \(grey\) need hint channels"):
+        ComposerModel(replace(TINY, hint_channels=0), ProcessConfig(), {"grey": FakeLocal()})
 
 
 def test_the_output_must_have_room_for_a_learned_variance():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from composer_pl.errors import CheckpointError, UnknownConditionError
+from composer_pl.models import storage
 from composer_pl.models.storage import (
     CONFIG,
     DESCRIPTION_KEY,
@@ -59,9 +60,10 @@ class Bomb:
 def test_a_checkpoint_that_would_run_code_is_refused_unrun(model, tmp_path):
     path, marker = tmp_path / "evil.ckpt", tmp_path / "ran"
     torch.save(checkpoint(model, payload=Bomb(marker)), path)
-    with pytest.raises(CheckpointError, match="plain data only"):
+    with pytest.raises(CheckpointError, match="that would run code") as caught:
         load_model(path)
     assert not marker.exists()
+    assert "weights_only" not in str(caught.value), "no advice to read it unsafely"
 
 
 def test_a_missing_plugin_is_named_with_its_package(model, tmp_path):
@@ -73,7 +75,9 @@ def test_a_missing_plugin_is_named_with_its_package(model, tmp_path):
         load_model(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["no weights", "cut weights", "no config", "bad json", "list"])
+@pytest.mark.parametrize(
+    "damage", ["no weights", "cut weights", "no config", "bad json", "list", "deep"]
+)
 def test_a_damaged_folder_is_refused_in_one_line(model, tmp_path, damage):
     save_model(model, tmp_path)
     match damage:
@@ -85,6 +89,8 @@ def test_a_damaged_folder_is_refused_in_one_line(model, tmp_path, damage):
             (tmp_path / CONFIG).unlink()
         case "bad json":
             (tmp_path / CONFIG).write_text("{")
+        case "deep":
+            (tmp_path / CONFIG).write_text("[" * 100_000)
         case "list":
             (tmp_path / CONFIG).write_text("[]")
     with pytest.raises(CheckpointError) as caught:
@@ -96,8 +102,52 @@ def test_weights_of_another_model_are_refused(model, tmp_path):
     weights = dict(model.state_dict())
     weights.pop("conditioner.presence")
     save_model(model, tmp_path, weights=weights)
-    with pytest.raises(CheckpointError, match="do not fit"):
+    with pytest.raises(CheckpointError, match=r"do not fit.*conditioner\.presence is missing"):
         load_model(tmp_path)
+    weights["conditioner.presence"] = torch.zeros(1)
+    save_model(model, tmp_path, weights=weights)
+    with pytest.raises(CheckpointError, match=r"presence is \(1,\), expected \(2, 64\)"):
+        load_model(tmp_path)
+    save_model(model, tmp_path, weights={**model.state_dict(), "more": torch.zeros(1)})
+    with pytest.raises(CheckpointError, match="more belongs to no part"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {DESCRIPTION_KEY: [1]},
+        {"state_dict": [1, 2]},
+        {EMA_KEY: {}},
+        {EMA_KEY: [1]},
+    ],
+)
+def test_a_checkpoint_of_another_layout_is_refused(model, tmp_path, change):
+    torch.save({**checkpoint(model), **change}, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match="found one of something else"):
+        load_model(tmp_path / "x.ckpt")
+
+
+@pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {1: 2}])
+def test_data_that_is_no_checkpoint_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match="found one of something else"):
+        load_model(tmp_path / "x.ckpt")
+
+
+def test_a_file_of_a_model_folder_is_answered_with_the_folder(model, tmp_path):
+    save_model(model, tmp_path / "m")
+    for name in (CONFIG, WEIGHTS):
+        with pytest.raises(CheckpointError, match=r"Next: give .*m\.$"):
+            load_model(tmp_path / "m" / name)
+
+
+def test_integers_keep_their_digits_in_a_folder(model, tmp_path):
+    large = 2**24 + 1  # the first integer that float32 does not have
+    model.register_buffer("table", torch.tensor([large]))
+    save_model(model, tmp_path)
+    _, weights = storage._read_folder(tmp_path)
+    assert weights["table"].tolist() == [large]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 broken"])

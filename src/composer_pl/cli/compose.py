@@ -1,11 +1,15 @@
 """`composer-pl compose`: a new picture from the parts of several."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 HELP = "Compose new pictures from parts of several photos, a caption, colours, drawings."
+
+
+MOST_ON_SHEET = 64
+"""Pictures that the sheet shows; each is a file of its own in any case."""
 
 
 class _Ordered(argparse.Action):
@@ -22,7 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ckpt", required=True, metavar="C", help="model folder or .ckpt file")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(
-        "--from", dest="from", action=_Ordered, metavar="PHOTO", help="a photo or parts.safetensors"
+        "--from",
+        dest="from",
+        action=_Ordered,
+        metavar="PHOTO",
+        help="a photo or parts.safetensors; without a --keep all of it is kept",
     )
     parser.add_argument(
         "--keep", dest="keep", action=_Ordered, metavar="A,B", help="what to keep of that --from"
@@ -35,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="a value by hand: color=#0b3d91,#fff or sketch=drawing.png; may be repeated",
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME.ARG=VALUE",
+        help="extract with another argument than in training: sketch.edges=canny; may be repeated",
+    )
     parser.add_argument("-n", type=int, default=4, help="how many pictures")
     parser.add_argument(
         "--seed", type=int, default=0, help="picture i of a seed is always the same"
@@ -46,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", default="", metavar="A,B", help="parts that get weight 1 in the guidance"
     )
+    parser.add_argument(
+        "--against-give",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a value to be guided away from: caption=blurry; may be repeated",
+    )
     parser.add_argument("--size", default="", metavar="HxW", help="default: the model's own")
     parser.add_argument("--raw-weights", action="store_true", help="not the averaged ones")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -53,42 +75,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Gather the parts, sample, write pictures, a sheet and the parts."""
+    from composer_pl.cli.output import check_output, writing
+    from composer_pl.cli.settings import parse_names, parse_settings
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.panels import as_tensor, composition_rows
     from composer_pl.models.sampling import SamplingRecipe
     from composer_pl.sheet import contact_sheet
 
+    out = check_output(args.out)
     recipe = SamplingRecipe(
         sampler=args.sampler, steps=args.steps, guidance=args.guidance, eta=args.eta
     )
     size = _size(args.size)
     wanted = _pairs(args.sources)
     composer = Composer.from_pretrained(
-        args.ckpt, device=args.device, averaged=not args.raw_weights
+        args.ckpt,
+        device=args.device,
+        averaged=not args.raw_weights,
+        settings=parse_settings(args.set),
     )
     parts = _gather(composer, wanted, args)
+    against = parts.only(*parse_names(args.against), origin="what is given, by --against")
+    for text in args.against_give:
+        against = against | _read(composer, "--against-give", text)
     pictures = composer.compose(
         parts,
         n=args.n,
         seed=args.seed,
         recipe=recipe,
         size=size,
-        against=[name for name in args.against.split(",") if name],
+        against=against,
         progress=_progress if sys.stderr.isatty() else None,
     )
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    for i, picture in enumerate(pictures):
-        picture.save(out / f"{i:03d}.png")
-    parts.save(out / "parts.safetensors")
-    rows = composition_rows(parts, composer.model.plugins, [as_tensor(p) for p in pictures])
-    contact_sheet(rows, cell=192).save(out / "sheet.png")
+    shown = [as_tensor(picture) for picture in pictures[:MOST_ON_SHEET]]
+    sheet = contact_sheet(composition_rows(parts, composer.model.plugins, shown), cell=192)
+    with writing(out):
+        for i, picture in enumerate(pictures):
+            picture.save(out / f"{i:03d}.png")
+        parts.save(out / "parts.safetensors")
+        sheet.save(out / "sheet.png")
     print(f"{out / 'sheet.png'}: {len(pictures)} pictures from {', '.join(parts) or 'nothing'}")
     return 0
 
 
 def _pairs(sources: Sequence[tuple[str, str]]) -> list[tuple[str, list[str] | None]]:
     """[(from, a), (keep, x), ...] -> [(a, [x, ...]), ...]; None keeps all."""
+    from composer_pl.cli.settings import parse_names
     from composer_pl.errors import UserInputError
 
     pairs: list[tuple[str, list[str] | None]] = []
@@ -100,38 +132,52 @@ def _pairs(sources: Sequence[tuple[str, str]]) -> list[tuple[str, list[str] | No
                 f"Reading the options of compose: --keep {value} must follow its own --from. "
                 f"Next: write --from PHOTO --keep {value}."
             )
+        elif not (names := parse_names(value)):
+            raise UserInputError(
+                f"Reading the options of compose: --keep of {pairs[-1][0]} names nothing. Next: "
+                f"name what to keep, as in --keep sketch,color, or leave that --from out."
+            )
         else:
-            pairs[-1] = (pairs[-1][0], [name.strip() for name in value.split(",") if name.strip()])
+            pairs[-1] = (pairs[-1][0], names)
     return pairs
 
 
 def _gather(composer, pairs, args):
+    from composer_pl.composing.mistakes import UnknownToModelError
     from composer_pl.composing.parts import Parts
-    from composer_pl.errors import UnknownConditionError, UserInputError
 
     parts = Parts({})
     for source, names in pairs:
         for name in names or []:
             if name not in composer.names:
-                raise UnknownConditionError(
-                    name, composer.names, doing=f"Reading --keep of {source}"
-                )
+                raise UnknownToModelError(name, composer.names, doing=f"Reading --keep of {source}")
         if source.endswith(".safetensors"):
             loaded = Parts.load(source)
-            parts = parts | (loaded if names is None else loaded.only(*names))
-        else:
+            parts = parts | (loaded if names is None else loaded.only(*names, origin=source))
+        elif names is not None:
             parts = parts | composer.decompose(source, names=names, seed=args.seed)
+        else:
+            found, missing = composer.decomposer.decompose_available(source, seed=args.seed)
+            for name, error in missing.items():
+                print(f"{name} of {source} is left out: {error}", file=sys.stderr)
+            parts = parts | found
     for text in args.give:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UserInputError(
-                f"Reading --give {text!r}: expected NAME=VALUE, such as color=#0b3d91,#fff. "
-                f"Next: correct it."
-            )
-        parts = parts | composer.read(name, value)
+        parts = parts | _read(composer, "--give", text)
     if args.caption:
         parts = parts | composer.read("caption", args.caption)
     return parts
+
+
+def _read(composer, option: str, text: str):
+    from composer_pl.errors import UserInputError
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UserInputError(
+            f"Reading {option} {text!r}: expected NAME=VALUE, such as color=#0b3d91,#fff. "
+            f"Next: correct it."
+        )
+    return composer.read(name.strip(), value)
 
 
 def _size(text: str) -> tuple[int, int] | None:
@@ -139,12 +185,12 @@ def _size(text: str) -> tuple[int, int] | None:
 
     if not text:
         return None
-    height, cross, width = text.lower().partition("x")
-    if not (cross and height.isdigit() and width.isdigit()):
+    sides = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text.strip().lower())
+    if sides is None:
         raise UserInputError(
             f"Reading --size {text!r}: expected height x width, such as 64x96. Next: correct it."
         )
-    return int(height), int(width)
+    return int(sides[1]), int(sides[2])
 
 
 def _progress(step: int, steps: int) -> None:

@@ -1,6 +1,5 @@
 """Conditions from command-line options: names, and `NAME.ARG=VALUE` settings."""
 
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,36 @@ from composer_pl.errors import UserInputError, nearest
 
 if TYPE_CHECKING:
     from composer_pl.plugin.api import ConditionPlugin
+
+
+def parse_names(text: str) -> list[str]:
+    """Split `a,b` into names, each once; blanks do not count."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read texts of the form `NAME.ARG=VALUE`; the value is read as YAML, plain data only.
+
+    Raises:
+        UserInputError: A text is malformed.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        target, equals, value = text.partition("=")
+        name, dot, argument = target.partition(".")
+        if not (equals and dot):
+            raise UserInputError(
+                f"Reading --set {text!r}: expected NAME.ARG=VALUE, such as sketch.edges=canny. "
+                f"Next: correct it."
+            )
+        try:
+            settings.setdefault(name, {})[argument] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserInputError(
+                f"Reading --set {text!r}: expected a plain value as in YAML, such as 3, canny or "
+                f"[1, 2], found {value!r}. Next: correct it."
+            ) from error
+    return settings
 
 
 def conditions_from_options(
@@ -23,37 +52,18 @@ def conditions_from_options(
 
     Raises:
         UnknownConditionError: No package provides a name.
-        UserInputError: A setting is malformed or names an unknown argument.
+        UserInputError: A setting is malformed, or names an unknown argument or condition.
     """
+    from composer_pl.composing.settings import configured
     from composer_pl.conditions.discovery import discover, load
 
     chosen = list(names) or sorted(discover())
-    arguments: dict[str, dict[str, Any]] = {name: {} for name in chosen}
-    for text in settings:
-        target, equals, value = text.partition("=")
-        name, dot, argument = target.partition(".")
-        if not (equals and dot):
+    classes = {name: load(name) for name in chosen}
+    arguments = parse_settings(settings)
+    for name in arguments:
+        if name not in classes:
             raise UserInputError(
-                f"Reading --set {text!r}: expected NAME.ARG=VALUE, such as sketch.edges=canny. "
-                f"Next: correct it."
+                f"Reading --set {name}: no condition {name!r} among {', '.join(chosen)}"
+                f"{nearest(name, chosen) or '.'} Next: correct the name."
             )
-        if name not in arguments:
-            raise UserInputError(
-                f"Reading --set {text!r}: no condition {name!r} among {', '.join(chosen)}"
-                f"{nearest(name, chosen)} Next: correct the name."
-            )
-        arguments[name][argument] = yaml.safe_load(value)
-    return {name: _build(name, load(name), arguments[name]) for name in chosen}
-
-
-def _build(
-    name: str, plugin: "type[ConditionPlugin]", arguments: dict[str, Any]
-) -> "ConditionPlugin":
-    known = list(inspect.signature(plugin.__init__).parameters)[1:]
-    for argument in arguments:
-        if argument not in known:
-            raise UserInputError(
-                f"Setting the condition {name!r}: no argument {argument!r} among "
-                f"{', '.join(known)}{nearest(argument, known)} Next: correct --set."
-            )
-    return plugin(**arguments)
+    return {name: configured(name, classes[name], arguments.get(name, {})) for name in chosen}

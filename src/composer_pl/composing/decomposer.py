@@ -8,14 +8,18 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from composer_pl.composing.mistakes import UnknownToModelError, usable_device
 from composer_pl.composing.parts import Parts
 from composer_pl.conditions.extraction import Extraction
-from composer_pl.data.decode import Picture, read_picture
+from composer_pl.data.decode import opened_picture, read_picture
 from composer_pl.data.transforms import choose_crop, cut
-from composer_pl.errors import MissingDependencyError, MissingWeightsError, UnknownConditionError
+from composer_pl.errors import MissingDependencyError, MissingWeightsError, UserInputError
 from composer_pl.plugin.api import ConditionPlugin
 from composer_pl.randomness import derive_key
 from composer_pl.types import Batch
+
+MAX_SIDE = 8192
+"""Most pixels of a canvas or local value on a side."""
 
 
 class Decomposer:
@@ -26,6 +30,9 @@ class Decomposer:
         value_size: Height and width of local values.
         canvas: Side of the square canvas that pictures are cut to before extraction.
         device: Where extractors run.
+
+    Raises:
+        UserInputError: A side is out of range, or there is no such device.
     """
 
     def __init__(
@@ -36,9 +43,15 @@ class Decomposer:
         canvas: int = 256,
         device: str | torch.device = "cpu",
     ):
+        for what, side in (("canvas", canvas), ("side of local values", min(value_size))):
+            if not 8 <= side <= MAX_SIDE or max(value_size) > MAX_SIDE:
+                raise UserInputError(
+                    f"Preparing to decompose pictures: the {what} must be in 8..{MAX_SIDE} pixels, "
+                    f"found {side}. Next: correct it."
+                )
         self.extraction = Extraction(plugins, value_size=value_size)
         self.canvas = canvas
-        self.device = torch.device(device)
+        self.device = usable_device(device)
 
     @property
     def plugins(self) -> dict[str, ConditionPlugin]:
@@ -46,13 +59,16 @@ class Decomposer:
         return self.extraction.plugins
 
     def source(self, picture: str | Path | Image.Image) -> Float[Tensor, "1 3 s s"]:
-        """A picture, centre-cropped to a square and resized to the canvas, in [-1, 1]."""
-        if isinstance(picture, Image.Image):
-            loaded = Picture(
-                image=picture.convert("RGB"), width=picture.width, height=picture.height
-            )
-        else:
-            loaded = read_picture(picture)
+        """A picture, centre-cropped to a square and resized to the canvas, in [-1, 1].
+
+        A picture that is already open is read as its file would be: turned upright, transparency on
+        white, 16 bits scaled.
+
+        Raises:
+            UserInputError: It is no picture.
+        """
+        opened = isinstance(picture, Image.Image)
+        loaded = opened_picture(picture) if opened else read_picture(picture)
         crop = choose_crop(loaded.width, loaded.height, key=0)
         return cut(loaded, crop, size=self.canvas)[None].to(self.device)
 
@@ -70,10 +86,10 @@ class Decomposer:
             picture: A file or a picture of any size and mode.
             caption: Text that goes with it; without one, the caption is left out.
             seed: Of conditions that draw at random (masks, grey weights).
-            names: Which conditions; None takes all.
+            names: Which conditions; None takes all, and raises where one lacks its weights.
 
         Raises:
-            UserInputError: The file is no picture.
+            UserInputError: The file is no picture, or a named condition needs a text.
             UnknownConditionError: A name is not among the conditions.
             MissingWeightsError: An extractor's weights are absent.
         """
@@ -94,7 +110,12 @@ class Decomposer:
         chosen = list(self.plugins if names is None else names)
         for name in chosen:
             if name not in self.plugins:
-                raise UnknownConditionError(name, self.plugins, doing="Decomposing a picture")
+                raise UnknownToModelError(name, self.plugins, doing="Decomposing a picture")
+            if names is not None and "caption" in self.plugins[name].inputs and not caption.strip():
+                raise UserInputError(
+                    f"Decomposing a picture: the condition {name!r} is extracted from a text, "
+                    f"found none. Next: give a caption, or leave {name!r} out."
+                )
         source = self.source(picture)
         origin = str(picture) if isinstance(picture, str | Path) else "picture"
         batch = Batch(

@@ -44,13 +44,17 @@ class Parts(Mapping[str, Tensor]):
         shapes = ", ".join(f"{name}: {tuple(value.shape)}" for name, value in self.items())
         return f"Parts({{{shapes}}})"
 
-    def only(self, *names: str) -> "Parts":
+    def only(self, *names: str, origin: str = "a picture") -> "Parts":
         """Keep the named conditions.
+
+        Args:
+            *names: Which.
+            origin: What the message of a mistake calls the picture.
 
         Raises:
             UserInputError: One of them is not there.
         """
-        self._check(names, "Picking parts of a picture")
+        self._check(names, f"Picking parts of {origin}")
         return Parts({name: self[name] for name in names}, self.notes)
 
     def drop(self, *names: str) -> "Parts":
@@ -80,18 +84,22 @@ class Parts(Mapping[str, Tensor]):
         """Read what `save` wrote.
 
         Raises:
-            UserInputError: The file is absent or no safetensors file.
+            UserInputError: The file is absent, no safetensors file, or holds no parts.
         """
         try:
             with safe_open(path, framework="pt") as file:
                 values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 notes = json.loads((file.metadata() or {}).get("composer_pl_notes", "{}"))
-        except (OSError, SafetensorError, json.JSONDecodeError) as error:
+            if not isinstance(notes, dict):
+                raise ValueError("notes that are no mapping")
+            if strange := [name for name in values if not name.isidentifier()]:
+                raise ValueError(f"tensors such as {strange[0]!r}, which name no condition")
+        except (OSError, SafetensorError, ValueError, RecursionError) as error:
             raise UserInputError(
                 f"Reading parts from {str(path)!r}: expected a file that `composer-pl decompose` "
                 f"wrote, found none that can be read ({error}). Next: correct the path."
             ) from error
-        return cls(values, notes)
+        return cls(values, {name: str(note) for name, note in notes.items()})
 
     def __eq__(self, other: object) -> bool:
         """Same names and equal values."""
@@ -108,5 +116,5 @@ class Parts(Mapping[str, Tensor]):
             if name not in self:
                 raise UserInputError(
                     f"{doing}: no condition {name!r} among {', '.join(self) or 'none'}"
-                    f"{nearest(name, self)} Next: correct the name."
+                    f"{nearest(name, self) or '.'} Next: correct the name."
                 )

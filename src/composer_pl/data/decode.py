@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
+from composer_pl.data.profiles import ToSRGB, to_srgb
 from composer_pl.errors import UserInputError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
@@ -86,11 +87,13 @@ class Picture:
         image: Upright RGB; may hold fewer pixels than the file where the decoder reduced it.
         width: Upright width of the file in pixels. Crop boxes are in these coordinates.
         height: Upright height of the file in pixels.
+        managed: Whether the file carries a profile that means something else than sRGB.
     """
 
     image: Image.Image
     width: int
     height: int
+    managed: bool = False
 
 
 def read_picture_bytes(path: str | Path, *, limits: PictureLimits = DEFAULT_LIMITS) -> bytes:
@@ -121,8 +124,8 @@ def decode_picture(
     """Decode to upright 8-bit RGB.
 
     EXIF orientation is applied; transparency is composited on white; 16-bit and floating-point
-    values are scaled by their range, not clipped; of an animation the first frame is taken. ICC
-    profiles are not applied.
+    values are scaled by their range, not clipped; of an animation the first frame is taken. Colours
+    are brought from an embedded ICC profile to sRGB, see `composer_pl.data.profiles`.
 
     Args:
         data: The bytes of the file.
@@ -150,7 +153,8 @@ def decode_picture(
             # TIFF files upright by itself while loading.
             orientation = _orientation(image)
             reduced = image.format in ("JPEG", "MPO")
-            image = _to_rgb(image)
+            transform = to_srgb(image.info.get("icc_profile"))
+            image = _to_rgb(image, transform)
             if orientation in _UPRIGHT:
                 image = image.transpose(_UPRIGHT[orientation])
     except BrokenPictureError:
@@ -169,7 +173,7 @@ def decode_picture(
         width, height = image.size
     elif orientation >= 5:
         width, height = height, width
-    return Picture(image=image, width=width, height=height)
+    return Picture(image=image, width=width, height=height, managed=transform is not None)
 
 
 def read_picture(path: str | Path, *, limits: PictureLimits = DEFAULT_LIMITS) -> Picture:
@@ -181,6 +185,30 @@ def read_picture(path: str | Path, *, limits: PictureLimits = DEFAULT_LIMITS) ->
     return decode_picture(read_picture_bytes(path, limits=limits), str(path), limits=limits)
 
 
+def opened_picture(image: Image.Image, *, limits: PictureLimits = DEFAULT_LIMITS) -> Picture:
+    """A picture that somebody else opened, as `read_picture` would answer its file.
+
+    Raises:
+        BrokenPictureError: When its pixels cannot be read or its size is refused.
+    """
+    name = str(getattr(image, "filename", "") or "given as an object")
+    if objection := limits.objection(*image.size):
+        raise BrokenPictureError(name, objection)
+    try:
+        image.load()
+        transform = to_srgb(image.info.get("icc_profile"))
+        orientation = _orientation(image)
+        upright = _to_rgb(image, transform)
+    except Exception as error:  # as in `decode_picture`: damaged files raise almost anything
+        reason = f"damaged data ({type(error).__name__}: {error})"
+        raise BrokenPictureError(name, reason) from error
+    if orientation in _UPRIGHT:
+        upright = upright.transpose(_UPRIGHT[orientation])
+    return Picture(
+        image=upright, width=upright.width, height=upright.height, managed=transform is not None
+    )
+
+
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 where there is none or it cannot be read."""
     try:
@@ -190,27 +218,36 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB, transparency composited on white."""
+def _to_rgb(image: Image.Image, transform: ToSRGB | None) -> Image.Image:
+    """Convert any mode to RGB: colours to sRGB first, then transparency composited on white."""
     if image.mode.startswith("I"):
-        return _grey(_scale_integers(np.asarray(image)))
-    if image.mode == "F":
-        return _grey(_scale_floats(np.asarray(image)))
+        image = _grey(_scale_integers(np.asarray(image)))
+    elif image.mode == "F":
+        image = _grey(_scale_floats(np.asarray(image)))
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
         assert converted is not None  # only an in-place conversion returns nothing
         return converted
+    alpha = None
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        grey = image.mode in ("LA", "La", "L")
         rgba = image.convert("RGBA")
-        canvas = Image.new("RGBA", rgba.size, (*WHITE, 255))
-        return Image.alpha_composite(canvas, rgba).convert("RGB")
-    return image.convert("RGB")
+        alpha = rgba.getchannel("A")
+        image = rgba.convert("RGB")
+        image = image.convert("L") if grey else image
+    elif image.mode not in ("L", "CMYK"):
+        image = image.convert("RGB")
+    rgb = transform(image) if transform is not None else image.convert("RGB")
+    if alpha is None:
+        return rgb
+    rgb.putalpha(alpha)
+    return Image.alpha_composite(Image.new("RGBA", rgb.size, (*WHITE, 255)), rgb).convert("RGB")
 
 
 def _grey(values: np.ndarray) -> Image.Image:
-    """Return an RGB picture of grey values that are already on the scale 0..255."""
-    return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8)).convert("RGB")
+    """Return a picture of grey values that are already on the scale 0..255."""
+    return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
 
 
 def _scale_integers(values: np.ndarray) -> np.ndarray:

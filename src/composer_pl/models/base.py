@@ -15,7 +15,7 @@ from composer_pl.backbones.unet import UNet, UNetConfig
 from composer_pl.conditions.conditioner import Conditioner
 from composer_pl.conditions.discovery import describe, rebuild
 from composer_pl.diffusion.process import GaussianDiffusion, ProcessConfig
-from composer_pl.errors import CheckpointError, ConfigError
+from composer_pl.errors import CheckpointError, ComposerPLError, ConfigError
 from composer_pl.plugin.api import ConditionPlugin
 from composer_pl.types import BackboneDims, ConditionSignals
 
@@ -52,6 +52,12 @@ class ComposerModel(nn.Module):
                 f"Building the model: a process with {process.variance!r} variance needs "
                 f"{needed} output channels, found {backbone.out_channels}. "
                 f"Next: set model.backbone.out_channels to {needed}."
+            )
+        local = [name for name, plugin in self.plugins.items() if plugin.scope == "local"]
+        if local and not backbone.hint_channels:
+            raise ConfigError(
+                f"Building the model: local conditions ({', '.join(local)}) need hint channels, "
+                f"found hint_channels 0. Next: set model.backbone.hint_channels to 8, say."
             )
         self.backbone = UNet(backbone)
         self.conditioner = Conditioner(self.plugins, self.backbone.dims)
@@ -126,7 +132,7 @@ class ComposerModel(nn.Module):
         foreign description runs no code of its own.
 
         Raises:
-            CheckpointError: The description is not one, or of a later format.
+            CheckpointError: The description is not one, is damaged, or of a later format.
             UnknownConditionError: A plugin is not installed; the message names its package.
         """
         found = description.get("format")
@@ -138,14 +144,21 @@ class ComposerModel(nn.Module):
         try:
             backbone = UNetConfig(**_tuples(description["backbone"]))
             process = ProcessConfig(**description["process"])
-            conditions = dict(description["conditions"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"Rebuilding a model from its description: expected the settings of a composer-pl "
-                f"model, found a damaged or foreign one ({error}). "
-                f"Next: give a folder or checkpoint that `composer-pl fit` wrote."
-            ) from error
-        return cls(backbone, process, {name: rebuild(text) for name, text in conditions.items()})
+            conditions = {name: rebuild(entry) for name, entry in description["conditions"].items()}
+            return cls(backbone, process, conditions)
+        except Exception as error:  # a foreign file reaches every constructor, of plugins too
+            if isinstance(error, ComposerPLError) and not isinstance(error, ConfigError):
+                raise  # a plugin that is not installed, say
+            raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> CheckpointError:
+    reason = str(error).strip().partition("\n")[0].partition(" Next:")[0] or type(error).__name__
+    return CheckpointError(
+        f"Rebuilding a model from its description: expected the settings of a composer-pl model, "
+        f"found a damaged or foreign one ({reason.rstrip('.')}). "
+        f"Next: give a folder or checkpoint that `composer-pl fit` wrote."
+    )
 
 
 def _plain(value: Any) -> Any:

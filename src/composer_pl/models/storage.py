@@ -5,6 +5,7 @@ weights-only unpickler, and plugins are found by name among the installed ones.
 """
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -67,19 +68,15 @@ def load_model(path: str | Path, *, averaged: bool = True) -> ComposerModel:
     elif path.is_file():
         description, weights = _read_checkpoint(path, averaged=averaged)
     else:
-        raise CheckpointError(
-            f"Loading a model from {str(path)!r}: expected a model folder or a checkpoint, found "
-            f"nothing there. Next: correct the path, or train one with `composer-pl fit`."
-        )
+        raise _refusal(path, "a model folder or a checkpoint", "nothing there", _CORRECT)
     model = ComposerModel.from_description(description)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
+    if problem := _misfit(model.state_dict(), weights):
         raise CheckpointError(
             f"Loading a model from {str(path)!r}: its weights do not fit its own description or "
-            f"the installed plugins ({_first_line(error)}). Next: install the plugin versions that "
-            f"it was trained with: {_packages(description)}."
-        ) from error
+            f"the installed plugins ({problem}). Next: install the plugin versions that it was "
+            f"trained with: {_packages(description)}."
+        )
+    model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
 
 
@@ -87,39 +84,76 @@ def _read_folder(folder: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
     try:
         description = json.loads((folder / CONFIG).read_text())
         weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(
-            f"Loading a model from {str(folder)!r}: expected {CONFIG} and {WEIGHTS}, found "
-            f"{_first_line(error)}. Next: give a folder that composer-pl wrote, or a .ckpt file."
-        ) from error
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+        advice = "give a folder that composer-pl wrote, or a .ckpt file"
+        raise _refusal(folder, f"{CONFIG} and {WEIGHTS}", _first_line(error), advice) from error
     if not isinstance(description, dict):
         description = {}
-    return description, {name: tensor.float() for name, tensor in weights.items()}
-
-
-def _read_checkpoint(path: Path, *, averaged: bool) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        description = checkpoint[DESCRIPTION_KEY]
-        average = checkpoint.get(EMA_KEY) if averaged else None
-        if average is not None:
-            return description, dict(average["weights"])
-        state = checkpoint["state_dict"]
-    except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"Loading a model from {str(path)!r}: expected a checkpoint of `composer-pl fit` that "
-            f"holds tensors and plain data only, found {_first_line(error)}. "
-            f"Next: give another checkpoint."
-        ) from error
-    return description, {
-        name.removeprefix(MODEL_PREFIX): tensor
-        for name, tensor in state.items()
-        if name.startswith(MODEL_PREFIX)
+    return description, {  # tables of integers keep their digits
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in weights.items()
     }
 
 
+def _read_checkpoint(path: Path, *, averaged: bool) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
+    expected = "a checkpoint of `composer-pl fit` that holds tensors and plain data only"
+    if path.name in (WEIGHTS, CONFIG):
+        raise _refusal(
+            path, "a folder or a .ckpt file", "one file of a folder", f"give {path.parent}"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on files that are none of ours
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        # torch's own words would tell people to load it unsafely.
+        found = "a file that is none, or that would run code when read"
+        raise _refusal(path, expected, found, "give another checkpoint") from error
+    except Exception as error:  # bytes from anywhere make the reader raise almost anything
+        raise _refusal(path, expected, _first_line(error), "give another checkpoint") from error
+    parts = checkpoint if isinstance(checkpoint, dict) else {}
+    description, state = parts.get(DESCRIPTION_KEY), parts.get("state_dict")
+    average = parts.get(EMA_KEY) if averaged else None
+    if average is not None:
+        weights = average.get("weights") if isinstance(average, dict) else None
+    elif isinstance(state, dict):
+        weights = {
+            str(name).removeprefix(MODEL_PREFIX): tensor
+            for name, tensor in state.items()
+            if str(name).startswith(MODEL_PREFIX)
+        }
+    else:
+        weights = None
+    if not isinstance(description, dict) or not isinstance(weights, dict):
+        keys = ", ".join(map(str, parts)) or type(checkpoint).__name__
+        raise _refusal(path, expected, f"one of something else ({keys[:80]})", _CORRECT)
+    return description, weights
+
+
+_CORRECT = "correct the path, or train one with `composer-pl fit`"
+
+
+def _refusal(path: Path, expected: str, found: str, advice: str) -> CheckpointError:
+    return CheckpointError(
+        f"Loading a model from {str(path)!r}: expected {expected}, found {found}. Next: {advice}."
+    )
+
+
+def _misfit(wanted: Mapping[str, Tensor], weights: Mapping[str, Any]) -> str:
+    """The first weight that is missing, foreign or of another shape; empty when all fit."""
+    for name, tensor in wanted.items():
+        found = weights.get(name)
+        if not isinstance(found, Tensor):
+            return f"{name} is missing"
+        if found.shape != tensor.shape:
+            return f"{name} is {tuple(found.shape)}, expected {tuple(tensor.shape)}"
+    foreign = next((str(name) for name in weights if name not in wanted), None)
+    return f"{foreign} belongs to no part of the model" if foreign else ""
+
+
 def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    text = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {text}"
 
 
 def _packages(description: Mapping[str, Any]) -> str:
