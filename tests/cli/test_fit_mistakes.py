@@ -32,6 +32,9 @@ def sketch_is(folder, text):
         (["--model.conditions.sketch.init_args.edges", "cany"], "canny"),
         (["--data.batch_size", "many"], "batch_size"),
         (["--config", "absent.yaml"], "absent.yaml"),
+        (["--data.root", ".", "--trainer.max_steps", "-5"], "You passed in -5. Next:"),
+        (["--data.sources", "[{root: x, kind: foldr}]"], "did you mean 'folder'"),
+        (["--data.sources", "[{rot: x}]"], "data.sources has no option 'rot'"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line(capsys, arguments, message):
@@ -40,6 +43,24 @@ def test_a_mistake_on_the_command_line_is_one_line(capsys, arguments, message):
     assert message in told
     assert "\n" not in told
     assert "Next:" in told
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("modle: {seed: 3}", "did you mean 'model'"),
+        ("model: [1, 2]", "options below 'model' were expected, found [1, 2]"),
+        ("", "found NoneType"),
+        ("model: [", "at line"),
+    ],
+)
+def test_a_mistake_in_a_file_is_one_line(tmp_path, capsys, content, message):
+    path = tmp_path / "other.yaml"
+    path.write_text(content)
+    assert fit("--config", str(path)) == 2
+    told = capsys.readouterr().err.strip()
+    assert message in told
+    assert "\n" not in told
 
 
 def test_a_plugin_that_is_not_installed_is_named(tmp_path, capsys):

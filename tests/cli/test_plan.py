@@ -106,3 +106,18 @@ def test_context_and_dropout_are_the_papers(plan):
 
 def test_a_forward_pass_costs_757_gmacs(plan):
     assert plan["flops_forward"]["backbone"] / 2 == pytest.approx(757e9, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected --config FILE"),
+        (["--confg", "x.yaml"], "did you mean '--config'"),
+        (["--config", "x.yaml", "--set", "channels"], "expected KEY=VALUE"),
+    ],
+)
+def test_a_mistake_of_the_command_line_is_one_line(capsys, arguments, message):
+    assert main(["plan", *arguments]) == 2
+    told = capsys.readouterr().err.strip()
+    assert message in told
+    assert "\n" not in told

@@ -254,7 +254,7 @@ def test_the_options_are_understood_by_jsonargparse(eight: Path):
     [
         {"batch_size": 0},
         {"num_workers": -1},
-        {"val_fraction": 1.0},
+        {"val_fraction": 1.1},
         {"max_samples": 0},
         {"max_broken": 2.0},
         {"canvas": 8},
@@ -279,6 +279,24 @@ def test_something_is_held_out_and_something_is_trained_on(eight: Path):
     assert len(data.val_dataset) == 1
     with pytest.raises(UserInputError, match=r"--data\.val_fraction"):
         make(eight, val_fraction=0.999999).setup()
+
+
+def test_all_pictures_of_a_test_folder_can_be_held_out(tmp_path: Path, eight: Path):
+    data = make(eight, val_fraction=1.0)
+    assert sum(len(batch["key"]) for batch in data.predict_dataloader()) == 8
+    module = Keys()
+    trainer = Trainer(
+        default_root_dir=tmp_path, accelerator="cpu", logger=False, enable_progress_bar=False
+    )
+    trainer.validate(module, make(eight, val_fraction=1.0), verbose=False)
+    assert len(module.held_out) == 8
+    with pytest.raises(UserInputError, match=r"--data\.val_fraction"):
+        data.train_dataloader()
+
+
+def test_predicting_without_held_out_pictures_says_how_to_have_some(eight: Path):
+    with pytest.raises(UserInputError, match=r"--data\.val_fraction; 1 takes all"):
+        make(eight).predict_dataloader()
 
 
 def test_lightning_must_leave_the_sampler_alone(eight: Path):

@@ -121,6 +121,14 @@ def test_held_out_pictures_are_seen_once_by_any_number_of_processes():
         ]
         lengths = {len(batches) for batches in ranks}
         assert lengths == {len(HeldOutBatchSampler(size, 2, world_size=world_size))}
+        counted = [
+            ref.slot
+            for rank, batches in enumerate(ranks)
+            for i, batch in enumerate(batches)
+            if not HeldOutBatchSampler(size, 2, rank=rank, world_size=world_size).repeats(i)
+            for ref in batch
+        ]
+        assert sorted(counted) == list(range(size))
         refs = [ref for batches in ranks for batch in batches for ref in batch]
         assert {ref.slot for ref in refs} == set(range(size))
         assert len(refs) - size < world_size

@@ -81,6 +81,40 @@ def test_wordnet_ids_take_names_from_file_names_or_a_mapping(tmp_path: Path):
     assert found["n01440764/n01440764_tench.JPEG"] == ("a photo of a fish",)
 
 
+def test_wordnet_ids_take_names_from_the_mapping_that_lies_above_a_copy_of_imagenet(
+    tmp_path: Path,
+):
+    classes = tmp_path / "ILSVRC" / "Data" / "CLS-LOC"
+    put(classes, "train/n01440764/n01440764_10026.JPEG", "train/n01443537/n01443537_2.JPEG")
+    assert not any(captions(classes).values())
+    (tmp_path / "ILSVRC" / "words.txt").write_text("some notes\nof the user\n")
+    (tmp_path / "LOC_synset_mapping.txt").write_text(
+        "n01440764 tench, Tinca tinca\nn01443537 goldfish, Carassius auratus\n"
+    )
+    for root in (classes, classes / "train"):
+        assert sorted(captions(root).values()) == [
+            ("a photo of a goldfish",),
+            ("a photo of a tench",),
+        ]
+    own = tmp_path / "own.txt"
+    own.write_text("n01440764 fish\n")
+    assert sorted(captions(classes, class_names=str(own)).values()) == [(), ("a photo of a fish",)]
+
+
+def test_coco_photos_without_annotations_are_no_classes(tmp_path: Path):
+    put(tmp_path, "train2017/1.jpg", "val2017/2.jpg")
+    listing = list_source(SourceConfig(root=str(tmp_path)))
+    assert listing.kind == "coco"
+    assert [record.captions for record in listing.records] == [()]
+
+
+def test_a_coco_root_of_validation_photos_alone_is_read_as_it_lies(tmp_path: Path):
+    put(tmp_path, "val2014/1.jpg")
+    assert list(captions(tmp_path)) == ["val2014/1.jpg"]
+    with pytest.raises(UserInputError, match="split: val"):
+        captions(tmp_path, split="train")
+
+
 def test_class_names_are_read_in_the_common_forms(tmp_path: Path):
     forms = {
         "a.txt": "n01440764\ttench\n",

@@ -3,6 +3,7 @@ import zipfile
 
 import pytest
 import torch
+from fakes import FakeGlobal, FakeLocal
 from tiny_training import make_system, make_trainer, train
 
 from composer_pl.errors import CheckpointError, ConfigError
@@ -132,6 +133,35 @@ def test_only_the_newest_are_kept(fake_plugins, pictures, tmp_path):
     assert kept == ["step-00000007.ckpt", "step-00000006.ckpt"]
 
 
+def test_a_branch_from_an_older_checkpoint_does_not_mix_with_the_run(
+    fake_plugins, pictures, tmp_path
+):
+    run = tmp_path / "run"
+    train(pictures, run, every=2, max_steps=6)
+    older, newest = (run / "checkpoints" / f"step-0000000{n}.ckpt" for n in (4, 6))
+    with pytest.raises(CheckpointError, match=r"step 4.*step-00000006.*default_root_dir"):
+        train(pictures, run, every=1, max_steps=5, ckpt_path=older)
+    train(pictures, tmp_path / "branch", every=1, max_steps=5, ckpt_path=older)
+    newest.write_bytes(b"cut off")  # a damaged one is no run to protect, nor does it displace a new
+    train(pictures, run, every=1, max_steps=5, ckpt_path=older)
+    assert find_last(run, lambda line: None).name == "step-00000005.ckpt"
+
+
+def test_a_new_checkpoint_is_never_the_one_that_is_removed(fake_plugins, pictures, tmp_path):
+    from composer_pl.data.datamodule import ComposerDataModule
+
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for step in (50, 60):
+        (folder / f"step-{step:08d}.ckpt").write_bytes(b"cut off")
+    trainer = make_trainer(tmp_path, Checkpoints(every_n_steps=1, keep=2), max_steps=3)
+    data = ComposerDataModule(
+        str(pictures), canvas=32, resolution=16, batch_size=4, num_workers=0, val_fraction=0.0
+    )
+    trainer.fit(make_system(), datamodule=data)
+    assert find_last(tmp_path, lambda line: None).name == "step-00000003.ckpt"
+
+
 def test_one_checkpoint_is_too_few_to_keep():
     with pytest.raises(ConfigError, match="keep"):
         Checkpoints(keep=1)
@@ -157,5 +187,10 @@ def test_a_checkpoint_of_another_model_is_refused_with_the_first_difference(fake
     other.on_save_checkpoint(checkpoint)
     with pytest.raises(CheckpointError, match=r"model\.conditions\.mean is missing in the check"):
         system.on_load_checkpoint(checkpoint)
+    ours = make_system(conditions={"mean": FakeGlobal(), "grey": FakeLocal()})
+    turned = make_system(conditions={"grey": FakeLocal(), "mean": FakeGlobal()})
+    ours.on_save_checkpoint(checkpoint)
+    with pytest.raises(CheckpointError, match=r"\(grey, mean\), found mean, grey"):
+        turned.on_load_checkpoint(checkpoint)
     with pytest.raises(CheckpointError, match="no model description"):
         system.on_load_checkpoint({"state_dict": {}})

@@ -1,9 +1,13 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from fakes import FakeGlobal
 from tiny_training import make_system, make_trainer
 
 from composer_pl.data.datamodule import ComposerDataModule
+from composer_pl.data.sampler import HeldOutBatchSampler
+from composer_pl.errors import ConfigError
 from composer_pl.systems.ema import EMA
 from composer_pl.systems.previews import Previews, preview_rows
 
@@ -118,8 +122,51 @@ def test_fit_validate_and_predict_write_grids_metrics_and_pictures(fake_plugins,
     (result,) = trainer.validate(system, data, verbose=False)
     assert result["val/loss"] > 0
     assert {"val/loss_with/grey", "val/loss_conditions/0"} <= result.keys()
-    trainer.predict(system, data.val_dataloader(), return_predictions=False)
-    assert list((tmp_path / "run" / "predictions").glob("*.png"))
+    trainer.predict(system, datamodule=data, return_predictions=False)
+    held_out = data.val_dataset
+    expected = {
+        f"{index:06d}-{record.path.rpartition('/')[2].removesuffix('.png')}.png"
+        for index, record in zip(held_out.indices, held_out.records, strict=True)
+    }
+    assert {path.name for path in (tmp_path / "run" / "predictions").iterdir()} == expected
+
+
+def test_a_predicted_picture_has_its_own_conditions_whatever_its_neighbours_lack(
+    fake_plugins, batch
+):
+    from composer_pl.models.sampling import SamplingRecipe
+
+    system = make_system(sampling=SamplingRecipe(steps=2)).eval()
+    for p in system.model.parameters():  # zeros at the start would hide what conditions do
+        torch.nn.init.normal_(p, std=0.2)
+    mixed = batch | {"caption": ["a bad cab", "", "bead", " "]}
+    with torch.no_grad():
+        together = system.predict_step(mixed, 0)
+        apart = torch.cat([system.predict_step(rows_of(mixed, [i]), 0) for i in range(4)])
+        silent = system.predict_step(batch | {"caption": [""] * 4}, 0)
+    torch.testing.assert_close(together, apart, atol=1e-4, rtol=0)
+    assert (together[0] - silent[0]).abs().max() > 1e-3  # its caption counts
+    assert torch.allclose(together[1], silent[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_precisions_that_round_pictures_are_refused(fake_plugins, data, tmp_path, precision):
+    trainer = make_trainer(tmp_path / "run", max_steps=1, precision=precision)
+    with pytest.raises(ConfigError, match=f"found '{precision}'"):
+        trainer.fit(make_system(), datamodule=data)
+
+
+def test_a_picture_repeated_on_another_process_is_scored_once(fake_plugins, batch, monkeypatch):
+    system = make_system()
+    loaders = [
+        SimpleNamespace(batch_sampler=HeldOutBatchSampler(9, 4, rank=rank, world_size=2))
+        for rank in (0, 1)
+    ]
+    for batch_idx, counted in ((0, [4.0, 4.0]), (1, [4.0, 0.0])):
+        for loader, samples in zip(loaders, counted, strict=True):
+            before = float(system.val_split.counts[0])
+            system._score(batch, batch_idx, loader)
+            assert float(system.val_split.counts[0]) - before == samples
 
 
 def test_compiling_keeps_the_names_of_the_weights(fake_plugins):

@@ -112,3 +112,23 @@ def test_a_trainer_without_the_callback_leaves_the_weights(network):
 def test_a_decay_outside_its_range_is_refused():
     with pytest.raises(ConfigError, match=r"ema\.decay"):
         EMA(decay=1.0)
+
+
+def test_an_interval_below_one_is_refused():
+    with pytest.raises(ConfigError, match=r"ema\.every_n_steps"):
+        EMA(every_n_steps=0)
+
+
+def test_the_average_is_laid_out_like_the_weights_and_no_narrower(network):
+    conv = nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last)
+    ema = started(conv)
+    restored = EMA()
+    restored._weights = {name: value.contiguous() for name, value in ema.weights().items()}
+    restored._start(conv)
+    for average in (ema, restored):
+        assert average.weights()["weight"].stride() == conv.weight.stride()
+    exact = network.double()
+    raw = [p.detach().clone() for p in exact.parameters()]
+    with started(exact).averaged(exact):
+        pass
+    assert all(torch.equal(p, r) for p, r in zip(exact.parameters(), raw, strict=True))

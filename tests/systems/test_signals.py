@@ -1,25 +1,15 @@
+import multiprocessing
 import os
 import signal
+import subprocess
 
 import lightning.pytorch as pl
 import pytest
-from tiny_training import make_system, make_trainer, train
+from tiny_training import SignalAt, make_system, make_trainer, train
 
 from composer_pl.data.datamodule import ComposerDataModule
 from composer_pl.systems.checkpoints import Checkpoints, list_checkpoints
 from composer_pl.systems.signals import GracefulStop
-
-
-class SignalAt(pl.Callback):
-    """Sends this process a signal in the middle of a batch."""
-
-    def __init__(self, number, batch):
-        self.number, self.batch, self.seen = number, batch, 0
-
-    def on_before_backward(self, trainer, pl_module, loss):
-        self.seen += 1
-        if self.seen == self.batch:
-            os.kill(os.getpid(), self.number)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
@@ -61,3 +51,29 @@ def test_a_stopped_run_continues_exactly(fake_plugins, pictures, tmp_path):
     ckpt = run / "checkpoints" / "step-00000003.ckpt"
     after, _ = train(pictures, run, every=100, ckpt_path=ckpt)
     assert before + after == losses
+
+
+class SignalToGroup(pl.Callback):
+    """Has another process signal this one and all of its data workers, as a scheduler does."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if batch_idx == 4:  # the first half of the third optimiser step
+            workers = [str(process.pid) for process in multiprocessing.active_children()]
+            assert len(workers) == 2
+            subprocess.run(["kill", f"-{self.number}", *workers, str(os.getpid())], check=True)
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="needs POSIX real-time signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_data_workers_outlive_a_signal_to_the_whole_group(fake_plugins, pictures, tmp_path, number):
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    run = tmp_path / "run"
+    more = (SignalToGroup(int(number)), GracefulStop())
+    before, _ = train(pictures, run, workers=2, every=100, max_steps=9, more=more, read=False)
+    for other, handler in handlers.items():
+        signal.signal(other, handler)
+    assert len(before) == 2 * 3
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["step-00000003.ckpt"]

@@ -24,6 +24,7 @@ from composer_pl.systems.diffusion import DiffusionSystem
 from composer_pl.systems.ema import EMA
 from composer_pl.systems.guard import FiniteGuard
 from composer_pl.systems.learning_rate import LearningRate
+from composer_pl.systems.signals import GracefulStop
 
 
 def make_pictures(folder, count):
@@ -83,6 +84,18 @@ class Recorder(pl.Callback):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         self.losses.append(float(outputs["loss"]))
+
+
+class SignalAt(pl.Callback):
+    """Sends this process a signal in the middle of a batch; with a rank, only that process."""
+
+    def __init__(self, number, batch, rank=None):
+        self.number, self.batch, self.rank, self.seen = number, batch, rank, 0
+
+    def on_before_backward(self, trainer, pl_module, loss):
+        self.seen += 1
+        if self.seen == self.batch and self.rank in (None, trainer.global_rank):
+            os.kill(os.getpid(), self.number)
 
 
 def make_trainer(run, *callbacks, max_steps=12, **options):
@@ -180,6 +193,8 @@ def assert_equal(left, right, *, tolerance=0.0, path=""):
 
 if __name__ == "__main__":
     settings = json.loads(sys.argv[3])
+    if "signal" in settings:
+        settings["more"] = (SignalAt(*settings.pop("signal")), GracefulStop())
     losses, _ = train(Path(sys.argv[1]), Path(sys.argv[2]), **settings)
     rank = os.environ.get("LOCAL_RANK", "0")
     (Path(sys.argv[2]) / f"losses-{rank}.json").write_text(json.dumps(losses))

@@ -8,12 +8,11 @@ import inspect
 import re
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentParser
 
+from composer_pl.cli.given_keys import GivenKey, UnreadableError, given_keys
 from composer_pl.cli.policy import denying, plugin_packages
 from composer_pl.errors import ComposerPLError, ConfigError, UnknownConditionError, nearest
 
@@ -33,8 +32,8 @@ def explain(error: BaseException, parser: ArgumentParser, argv: Sequence[str]) -
         if isinstance(cause, ComposerPLError):
             return cause
     try:
-        given = _given(argv)
-    except _Unreadable as unreadable:
+        given = given_keys(argv)
+    except UnreadableError as unreadable:
         return ConfigError(str(unreadable))
     return (
         _unknown_key(given, parser)
@@ -47,77 +46,13 @@ def explain(error: BaseException, parser: ArgumentParser, argv: Sequence[str]) -
     )
 
 
-class _Unreadable(Exception):
-    """A configuration file that cannot be read or is not YAML."""
-
-
-class _Key:
-    """One given key: dotted name, value, and where it was given."""
-
-    def __init__(self, name: str, value: Any, origin: str):
-        self.name, self.value, self.origin = name, value, origin
-
-
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def _given(argv: Sequence[str]) -> list[_Key]:
-    """Every key that the files and the command line give, containers included."""
-    keys: list[_Key] = []
-    words = list(argv)
-    while words:
-        word = words.pop(0)
-        if not word.startswith("--") and word != "-c":
-            continue
-        name, equals, value = word.removeprefix("--").partition("=")
-        if not equals:
-            value = words.pop(0) if words and not words[0].startswith("--") else ""
-        if name in ("config", "-c"):
-            keys += _flat(_load(Path(value)), "", value)
-        elif name:
-            keys.append(_Key(name.removesuffix("+"), value, "the command line"))
-    return keys
-
-
-def _load(path: Path) -> Any:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise _Unreadable(
-            f"Reading the configuration {path}: a YAML file was expected, found none "
-            f"({error.strerror}). Next: correct the path after --config."
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or type(error).__name__
-        raise _Unreadable(
-            f"Reading the configuration {path}: YAML was expected, found an error{where} "
-            f"({problem}). Next: correct the file."
-        ) from error
-    if not isinstance(content, dict):
-        raise _Unreadable(
-            f"Reading the configuration {path}: sections such as `model:` and `data:` were "
-            f"expected, found {type(content).__name__}. Next: start from a file in configs/."
-        )
-    return content
-
-
-def _flat(value: Any, prefix: str, origin: str) -> list[_Key]:
-    keys = [_Key(prefix, value, origin)] if prefix else []
-    if isinstance(value, dict):
-        for name, item in value.items():
-            keys += _flat(item, f"{prefix}.{name}" if prefix else str(name), origin)
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            keys += _flat(item, f"{prefix}.{i}", origin) if isinstance(item, dict) else []
-    return keys
-
-
-def _unknown_key(given: Sequence[_Key], parser: ArgumentParser) -> ConfigError | None:
+def _unknown_key(given: Sequence[GivenKey], parser: ArgumentParser) -> ConfigError | None:
     """The first given key that no option of the parser is, holds, or belongs to."""
     # The parser's own `--KEY.help` options would make a key look like a section.
     dests = {action.dest for action in parser._actions}
@@ -125,6 +60,11 @@ def _unknown_key(given: Sequence[_Key], parser: ArgumentParser) -> ConfigError |
     groups = {name.rsplit(".", i)[0] for name in known for i in range(1, name.count(".") + 1)}
     legal = known | groups
     for key in given:
+        if _nested(key.name, known) and isinstance(key.value, (list, int, float)):
+            return ConfigError(
+                f"Reading {key.origin}: options below {key.name!r} were expected, found "
+                f"{key.value!r}. Next: correct it; configs/ has whole examples."
+            )
         parents = {key.name.rsplit(".", i)[0] for i in range(key.name.count(".") + 1)}
         options = {name for name in parents & known if not _nested(name, known)}
         if key.name in legal or (options and not _closed(options, parser)):
@@ -165,7 +105,7 @@ def _closed(options: set[str], parser: ArgumentParser) -> bool:
     return True
 
 
-def _bad_class(given: Sequence[_Key]) -> ComposerPLError | None:
+def _bad_class(given: Sequence[GivenKey]) -> ComposerPLError | None:
     """The first `class_path` that is not allowed, not there, or does not take its arguments."""
     holders: dict[str, str] = {}  # the last class given for each key wins, as in the parser
     for key in given:
@@ -188,7 +128,7 @@ def _bad_class(given: Sequence[_Key]) -> ComposerPLError | None:
     return None
 
 
-def _arguments(given: Sequence[_Key], holder: str) -> list[tuple[_Key, str]]:
+def _arguments(given: Sequence[GivenKey], holder: str) -> list[tuple[GivenKey, str]]:
     """The arguments given to the class at `holder`, with or without `init_args` in between."""
     inits = f"{holder}.init_args."
     names = [(k, k.name.removeprefix(inits)) for k in given if k.name.startswith(inits)]
@@ -256,7 +196,7 @@ def _resolve(path: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _bad_condition_name(given: Sequence[_Key]) -> ConfigError | None:
+def _bad_condition_name(given: Sequence[GivenKey]) -> ConfigError | None:
     """An override of a condition that the configuration does not list."""
     prefix = f"{CONDITIONS}."
     parts = [
@@ -286,7 +226,11 @@ def _readable(message: str) -> str:
     text = re.sub(r" Does not validate against .*? Errors:", "", text)
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
     text = re.sub(r"Expected a path but .*? either not accessible or invalid ?", "", text)
-    found = re.search(r"(?:Got|Given) value: (.*?)(?:[. ]+(?:Got|Given) value|$)", text)
+    if refused := re.search(r"^(\S+?):? .*?Option '(\w+)' is not accepted", text):
+        return f"{refused[1]} has no option {refused[2]!r}"
+    found = re.search(
+        r"(?:Got|Given) value: (.*?)(?:[. ]+(?:(?:Got|Given) value|Expected)|$)", text
+    )
     wanted = re.findall(r"Expected an? (typing\.Literal\[.*?\]|[\w.]+?\b)", text)
     if not found or not wanted:
         return text[:300].rstrip(". ")

@@ -5,6 +5,8 @@ import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from composer_pl.errors import UserInputError
+
 if TYPE_CHECKING:
     from composer_pl.backbones.unet import UNetConfig
     from composer_pl.conditions.dropout import DropoutPolicy
@@ -17,7 +19,7 @@ HELP = "Parameters, memory, FLOPs a step and dropout events of a configuration; 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
-        "--config", action="append", required=True, help="YAML as for fit; may be repeated"
+        "--config", action="append", default=[], help="YAML as for fit; may be repeated; required"
     )
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.add_argument(
@@ -36,15 +38,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Parse the configuration, build its model on the meta device, print the plan."""
+    """Parse the configuration, build its model on the meta device, print the plan.
+
+    Raises:
+        UserInputError: There is no `--config`, or a `--set` without its value.
+    """
     from composer_pl.cli.fit import configured
     from composer_pl.conditions.dropout import expected_keep_rates
     from composer_pl.models.base import ComposerModel
     from composer_pl.models.plan import SUSTAINED_TFLOPS, DropoutEvents, make_plan
 
+    if not args.config:  # asked here, where a misspelt --config has been named already
+        raise UserInputError(
+            "Planning a run: expected --config FILE, found none. "
+            "Next: `composer-pl plan --config configs/base.yaml`."
+        )
     argv = [word for file in args.config for word in ("--config", file)]
     for text in args.set:
-        key, _, value = text.partition("=")
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UserInputError(
+                f"Reading --set {text!r}: expected KEY=VALUE, such as model.backbone.channels=64. "
+                f"Next: correct it."
+            )
         argv += [f"--{key}", value]
     config = configured(argv, prog="composer-pl plan").config
     backbone, process, conditions, policy = _settings(config["model"].as_dict())

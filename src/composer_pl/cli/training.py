@@ -9,12 +9,13 @@ import torch
 from jsonargparse import ArgumentError
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from composer_pl.cli.config_errors import explain, refuse_abbreviations
 from composer_pl.cli.fit import run_folder, say
 from composer_pl.cli.policy import restrict_imports
 from composer_pl.data.datamodule import ComposerDataModule
-from composer_pl.errors import ComposerPLError, UserInputError
+from composer_pl.errors import ComposerPLError, ConfigError, UserInputError
 from composer_pl.systems.checkpoints import (
     FOLDER,
     AtomicCheckpointIO,
@@ -129,6 +130,11 @@ class ComposerCLI(LightningCLI):
             return
         try:
             super().instantiate_classes()
+        except MisconfigurationException as error:
+            raise ConfigError(
+                f"Setting up the trainer: {' '.join(str(error).split()).rstrip('.')}. "
+                f"Next: correct it under trainer; --help-all lists every option."
+            ) from error
         except (ArgumentError, ValueError, TypeError, ImportError) as error:
             if isinstance(error, ComposerPLError):
                 raise
@@ -188,14 +194,9 @@ def train(command: str, argv: list[str]) -> int:
                 f"{start}, writing to {folder}")  # fmt: skip
         trainer.fit(model, datamodule=data, ckpt_path=ckpt, weights_only=True)
     elif command == "predict":
-        data.trainer = trainer  # which process this is, before Lightning has said so
-        loader = data.val_dataloader()
-        if not loader:
-            raise UserInputError(
-                "Predicting: held-out pictures were expected, found none. "
-                "Next: raise --data.val_fraction."
-            )
-        trainer.predict(model, loader, ckpt_path=ckpt, return_predictions=False, weights_only=True)
+        trainer.predict(
+            model, datamodule=data, ckpt_path=ckpt, return_predictions=False, weights_only=True
+        )
     else:
         method = trainer.validate if command == "validate" else trainer.test
         results = method(model, data, ckpt_path=ckpt, verbose=False, weights_only=True)

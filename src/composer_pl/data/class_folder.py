@@ -1,5 +1,6 @@
 """Class folders, the layout of ImageNet: the folder's name becomes the caption."""
 
+import contextlib
 import json
 import re
 from collections import defaultdict
@@ -15,6 +16,13 @@ from composer_pl.data.records import (
 from composer_pl.errors import ConfigError, UserInputError
 
 DEFAULT_TEMPLATE = "a photo of a {name}"
+KNOWN_MAPPINGS = (
+    "LOC_synset_mapping.txt",
+    "synset_words.txt",
+    "words.txt",
+    "imagenet_class_index.json",
+)
+"""Files that come with copies of ImageNet and WordNet and map ids to names."""
 SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 _WORDNET_ID = re.compile(r"n\d{8}")
@@ -30,7 +38,8 @@ def list_class_folders(
     """List pictures by class; a class is the first folder below the root, or below the split.
 
     A folder named by a WordNet id (`n01440764`) takes its name from `class_names`, else from files
-    of the form `n01440764_tench.JPEG`; without either its captions are empty.
+    of the form `n01440764_tench.JPEG`, else from a mapping that is handed round with ImageNet
+    (`KNOWN_MAPPINGS`) in the root or a folder above it; without any its captions are empty.
 
     Args:
         found: The files below the root.
@@ -46,8 +55,8 @@ def list_class_folders(
     if "{name}" not in template or template.count("{") != 1 or template.count("}") != 1:
         raise ConfigError(
             f"Reading class folders in {found.root}: expected a caption template with {{name}} in "
-            f"it once, found {template!r}. Next: for instance --data.caption_template "
-            f"{DEFAULT_TEMPLATE!r}."
+            f"it once, found {template!r}. Next: correct caption_template under data.sources, "
+            f"for instance {DEFAULT_TEMPLATE!r}."
         )
     require_pictures(found)
     names = read_class_names(class_names) if class_names is not None else {}
@@ -58,8 +67,12 @@ def list_class_folders(
             parts = name[len(prefix) :].split("/")
             by_class[parts[0] if len(parts) > 1 else ""].append(name)
     records, nameless = [], []
+    spoken_names = {f: _spoken_name(f, pictures, names) for f, pictures in by_class.items()}
+    if class_names is None and not all(spoken_names.values()):
+        known = find_known_names(found.root)
+        spoken_names = {f: spoken or known.get(f, "") for f, spoken in spoken_names.items()}
     for folder, pictures in by_class.items():
-        spoken = _spoken_name(folder, pictures, names)
+        spoken = spoken_names[folder]
         if folder and not spoken:
             nameless.append(folder)
         captions = (template.replace("{name}", spoken),) if spoken else ()
@@ -71,7 +84,8 @@ def list_class_folders(
     if nameless:
         notes.append(
             f"{len(nameless)} WordNet ids without a name, used without captions: "
-            f"{some_names(sorted(nameless))}; give class_names a file that maps ids to names"
+            f"{some_names(sorted(nameless))}; put one of {', '.join(KNOWN_MAPPINGS)} into the "
+            f"folder, or name a file of ids and names as class_names under data.sources"
         )
     return SourceListing(records=tuple(records), kind="classes", notes=tuple(notes))
 
@@ -99,6 +113,22 @@ def read_class_names(path: Path) -> dict[str, str]:
             f"Reading class names from {path}: expected lines of `id name` or a JSON mapping, "
             f"found {type(error).__name__}: {error}. Next: correct the file."
         ) from error
+
+
+def find_known_names(root: Path) -> dict[str, str]:
+    """Read the first of `KNOWN_MAPPINGS` in a folder or up to four above it; empty without one.
+
+    Four lead from the classes of the usual copy (ILSVRC/Data/CLS-LOC/train) to its mapping. A file
+    of such a name that is something else is passed over.
+    """
+    for folder in (root, *root.absolute().parents[:4]):
+        for name in KNOWN_MAPPINGS:
+            if (folder / name).is_file():
+                with contextlib.suppress(UserInputError):
+                    names = read_class_names(folder / name)
+                    if any(_WORDNET_ID.fullmatch(key) for key in names):
+                        return names
+    return {}
 
 
 def _split_prefix(found: FoundFiles, split: str) -> str:

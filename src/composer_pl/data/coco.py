@@ -5,6 +5,7 @@ ROOT/annotations/captions_train2017.json
 """
 
 import json
+import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
@@ -19,12 +20,16 @@ from composer_pl.data.records import (
 from composer_pl.errors import UserInputError
 
 _YEARS = ("2017", "2014")  # a root that holds both is read in this order
+_SPLIT_FOLDER = re.compile(r"(train|val|test|unlabeled)20\d\d")
 
 
-def is_coco_root(root: Path) -> bool:
-    """Tell whether a folder has COCO's annotation files."""
-    annotations = root / "annotations"
-    return any(next(annotations.glob(f"{kind}_*.json"), None) for kind in ("captions", "instances"))
+def is_coco_root(found: FoundFiles) -> bool:
+    """Tell whether a folder has COCO's annotation files, or nothing but its folders of photos."""
+    annotations = found.root / "annotations"
+    if any(next(annotations.glob(f"{kind}_*.json"), None) for kind in ("captions", "instances")):
+        return True
+    tops = {name.split("/")[0] for name in found.pictures}
+    return bool(tops) and all(_SPLIT_FOLDER.fullmatch(top) for top in tops)
 
 
 def list_coco(found: FoundFiles, split: str = "") -> SourceListing:
@@ -35,13 +40,14 @@ def list_coco(found: FoundFiles, split: str = "") -> SourceListing:
 
     Args:
         found: The files below the root.
-        split: `train`, `val`, or with the year, `val2014`. Empty means `train`.
+        split: `train`, `val`, or with the year, `val2014`. Empty means `train`, or `val` where
+            that alone is there.
 
     Raises:
         UserInputError: When the split has no photos, or its captions cannot be read.
     """
     require_pictures(found)
-    prefix, full_split = _find_split(found, split or "train")
+    prefix, full_split = _find_split(found, split)
     annotation_file = found.root / "annotations" / f"captions_{full_split}.json"
     captions: dict[str, tuple[str, ...]] = {}
     if annotation_file.is_file():
@@ -93,12 +99,14 @@ def read_coco_captions(path: Path) -> dict[str, tuple[str, ...]]:
 def _find_split(found: FoundFiles, split: str) -> tuple[str, str]:
     """Return the prefix of a split's photos and its name with the year."""
     folders = {str(PurePosixPath(name).parent) for name in found.pictures}
-    candidates = [split, *(f"{split}{year}" for year in _YEARS)]
+    parts = [split] if split else ["train", "val"]
+    candidates = [f"{part}{year}" for part in parts for year in ("", *_YEARS)]
     for candidate in candidates:
         for prefix in (candidate, f"images/{candidate}"):
             if prefix in folders:
                 return f"{prefix}/", candidate
     raise UserInputError(
         f"Reading COCO in {found.root}: expected photos in one of {', '.join(candidates)}, found "
-        f"{some_names(sorted(folders), limit=6)}. Next: correct the split or the root."
+        f"{some_names(sorted(folders), limit=6)}. Next: correct the root, or name the split, as in "
+        f"--data.sources '[{{root: {found.root}, split: val}}]'."
     )

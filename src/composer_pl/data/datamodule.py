@@ -8,6 +8,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 
 from composer_pl.data.dataset import CutConfig, PictureDataset
+from composer_pl.data.division import choose, held_out_names
 from composer_pl.data.loader import PictureLoader, make_loader
 from composer_pl.data.records import Record
 from composer_pl.data.resume import (
@@ -63,7 +64,8 @@ class ComposerDataModule(LightningDataModule):
             crop: "center", or "random" squares of 0.8 to 1 times the short side.
             flip: Probability of mirroring a sample left to right.
             val_fraction: Share of the pictures that is held out, chosen by a hash of their names,
-                so that it stays held out when pictures are added.
+                so that it stays held out when pictures are added. With 1 there is nothing to train
+                on: for `validate`, `test` and `predict` on all pictures of another folder.
             max_samples: Use at most this many pictures, chosen by a hash of their names.
             max_broken: Stop when more than this share of the pictures is broken.
 
@@ -80,7 +82,7 @@ class ComposerDataModule(LightningDataModule):
             )
         _require(batch_size >= 1, "batch_size", batch_size, "at least 1")
         _require(num_workers >= 0, "num_workers", num_workers, "0 or more")
-        _require(0 <= val_fraction < 1, "val_fraction", val_fraction, "a share in [0, 1)")
+        _require(0 <= val_fraction <= 1, "val_fraction", val_fraction, "a share in [0, 1]")
         _require(0 <= max_broken <= 1, "max_broken", max_broken, "a share in [0, 1]")
         _require(max_samples is None or max_samples >= 1, "max_samples", max_samples, "at least 1")
         self.cut = CutConfig(canvas=canvas, resolution=resolution, crop=crop, flip=flip)
@@ -109,45 +111,53 @@ class ComposerDataModule(LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """List all sources and divide the pictures into training and held-out ones.
 
+        Args:
+            stage: `fit` (or None) insists on pictures to train on; the others do not need any.
+
         Raises:
             UserInputError: When a folder cannot be read, or nothing is left to train on.
         """
-        if self.train_dataset is not None:
-            return
+        if self.train_dataset is None:
+            self._list()
+        assert self.train_dataset is not None
+        assert self.val_dataset is not None
+        if stage in (None, "fit") and not len(self.train_dataset):
+            raise UserInputError(
+                f"Preparing data: expected pictures to train on, found {len(self.val_dataset)} in "
+                f"all, every one held out. Next: lower --data.val_fraction ({self.val_fraction})."
+            )
+        if not len(self.val_dataset) and self.trainer is not None:
+            # Nothing to validate on, by the user's choice: Lightning skips validation in silence.
+            self.trainer.limit_val_batches = 0
+
+    def _list(self) -> None:
+        """Read the sources' listings and make both datasets."""
         listings = [list_source(source) for source in self.sources]
         for source, listing in zip(self.sources, listings, strict=True):
             self._say(
                 logging.INFO,
-                f"{source.root}: {len(listing.records)} pictures, read as {listing.kind}",
+                f"{source.name}: {len(listing.records)} pictures, read as {listing.kind}",
             )
             for note in listing.notes:
-                self._say(logging.WARNING, f"{source.root}: {note}.")
-        chosen = self._choose([listing.records for listing in listings])
-        held_out_names = self._held_out_names(chosen)
+                self._say(logging.WARNING, f"{source.name}: {note}.")
+        chosen = choose([listing.records for listing in listings], self.max_samples)
+        names = held_out_names(chosen, self.val_fraction)
         train: list[tuple[int, Record]] = []
         held_out: list[tuple[int, Record]] = []
         index = 0
         for records in chosen:
             before = len(train)
             for record in records:
-                (held_out if record.name in held_out_names else train).append((index, record))
+                (held_out if record.name in names else train).append((index, record))
                 index += 1
             self._train_sizes.append(len(train) - before)
-        if not train:
-            raise UserInputError(
-                f"Preparing data: expected pictures to train on, found {len(held_out)} in all, "
-                f"every one held out. Next: lower --data.val_fraction ({self.val_fraction})."
-            )
         self._pictures = names_digest([record.name for _, record in train])
         self.train_dataset = self._dataset(train)
         self.val_dataset = self._dataset(held_out)
-        if not held_out and self.trainer is not None:
-            # Nothing to validate on, by the user's choice: Lightning skips validation in silence.
-            self.trainer.limit_val_batches = 0
 
     def train_dataloader(self) -> PictureLoader:
         """Build the loader of shuffled training batches, beginning where the run stands."""
-        self.setup()
+        self.setup("fit")
         dataset = self.train_dataset
         assert dataset is not None
         sampler = self._train_sampler(self._start())
@@ -161,7 +171,7 @@ class ComposerDataModule(LightningDataModule):
 
     def val_dataloader(self) -> PictureLoader | list[PictureLoader]:
         """Build the loader of held-out pictures; an empty list when none is held out."""
-        self.setup()
+        self.setup("validate")
         dataset = self.val_dataset
         assert dataset is not None
         if not len(dataset):
@@ -175,6 +185,20 @@ class ComposerDataModule(LightningDataModule):
     def test_dataloader(self) -> PictureLoader | list[PictureLoader]:
         """Return the same as `val_dataloader`."""
         return self.val_dataloader()
+
+    def predict_dataloader(self) -> PictureLoader:
+        """Return the held-out pictures, whose conditions `predict` samples with.
+
+        Raises:
+            UserInputError: When none is held out.
+        """
+        loader = self.val_dataloader()
+        if isinstance(loader, list):
+            raise UserInputError(
+                "Predicting: held-out pictures were expected, found none. Next: raise "
+                "--data.val_fraction; 1 takes all pictures."
+            )
+        return loader
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the run stands in its data; saved in every checkpoint."""
@@ -221,23 +245,6 @@ class ComposerDataModule(LightningDataModule):
             accumulate=self.trainer.accumulate_grad_batches if self.trainer is not None else 1,
             start=start,
         )
-
-    def _choose(self, listed: list[tuple[Record, ...]]) -> list[list[Record]]:
-        """Keep at most `max_samples` pictures, those whose names hash lowest."""
-        if self.max_samples is None:
-            return [list(records) for records in listed]
-        places = [(s, i) for s, records in enumerate(listed) for i in range(len(records))]
-        places.sort(key=lambda place: (listed[place[0]][place[1]].rank("chosen"), place))
-        kept = sorted(places[: self.max_samples])
-        return [[records[i] for s, i in kept if s == n] for n, records in enumerate(listed)]
-
-    def _held_out_names(self, chosen: list[list[Record]]) -> set[str]:
-        """Choose by the hash of the names; where anything is to be held out, at least one is."""
-        ranks = {r.name: r.rank("held out") for records in chosen for r in records}
-        names = {name for name, rank in ranks.items() if rank < self.val_fraction}
-        if not names and self.val_fraction > 0 and len(ranks) > 1:
-            names = {min(ranks, key=ranks.__getitem__)}
-        return names
 
     def _dataset(self, numbered: Sequence[tuple[int, Record]]) -> PictureDataset:
         return PictureDataset(

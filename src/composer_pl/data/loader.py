@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from composer_pl.data.dataset import PictureDataset, Sample, collate
 from composer_pl.data.sampler import EpochBatchSampler, HeldOutBatchSampler
+from composer_pl.data.workers import outlive_signals
 from composer_pl.errors import UserInputError
 from composer_pl.types import Batch
 
@@ -64,4 +65,5 @@ def make_loader(
         persistent_workers=num_workers > 0,
         timeout=_WORKER_TIMEOUT if num_workers else 0,
         pin_memory=torch.cuda.is_available(),
+        worker_init_fn=outlive_signals,
     )

@@ -124,7 +124,7 @@ class HeldOutBatchSampler(Sampler[list[SampleRef]]):
     """Every held-out picture once, in order, with the same number of batches on every process.
 
     Where the last block has fewer samples than there are processes, the ones left without repeat
-    its last sample, so that no process waits for another; counts by `index` see it once.
+    its last sample, so that no process waits for another; `repeats` tells such a batch.
     """
 
     def __init__(self, size: int, batch_size: int, *, rank: int = 0, world_size: int = 1):
@@ -144,6 +144,10 @@ class HeldOutBatchSampler(Sampler[list[SampleRef]]):
     def __len__(self) -> int:
         """Batches on each process."""
         return math.ceil(self.size / (self.batch_size * self.world_size))
+
+    def repeats(self, batch: int) -> bool:
+        """Tell whether this rank's batch of that number only repeats a sample of another rank."""
+        return batch * self.batch_size * self.world_size + self.rank >= self.size
 
     def __iter__(self) -> Iterator[list[SampleRef]]:
         """Yield this rank's batches."""

@@ -5,16 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from composer_pl.backbones.unet import UNet
 from composer_pl.errors import ConfigError
-from composer_pl.plugin.encoders import ConditionEncoder
-from composer_pl.types import ConditionSignals, RepresentationSpec
+from composer_pl.models.footprint import measure
+from composer_pl.types import RepresentationSpec
 
 SUSTAINED_TFLOPS = 395.0
 """Default assumption: half of the 790 TFLOP/s of dense bf16 matmul measured on one H200."""
@@ -24,11 +19,6 @@ _ACTIVATIONS = (
     "tensors that autograd keeps, each storage once; growth from one sample to two, so weights are "
     "not in it; eager, network in {precision}, encoders in fp32; compiled networks keep less"
 )
-
-
-class _Conditioner(Protocol):
-    @property
-    def encoders(self) -> nn.ModuleDict: ...
 
 
 class PlannedModel(Protocol):
@@ -188,116 +178,30 @@ def make_plan(
             f"{', '.join(missing)}. Next: give the specs of the model's own plugins."
         )
 
-    parameters = {"backbone": _count(model.backbone)}
-    parameters |= {name: _count(encoder) for name, encoder in encoders.items()}
+    parts = {"backbone": model.backbone, **encoders}
+    parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
     total = sum(p.numel() for p in model.parameters())
     rest = total - sum(parameters.values())
     if rest:
         parameters["presence and fusion"] = rest
 
-    backbone = model.backbone
-    flops: dict[str, int] = {}
-    tokens, kept = 0, 0
-    for name, encoder in encoders.items():
-        with torch.device("meta"), FlopCounterMode(display=False) as counter:
-            signals = _encode(encoder, specs[name], backbone, samples=1)
-        flops[name] = counter.get_total_flops()
-        tokens += 0 if signals.context is None else signals.context.shape[1]
-        kept += _activation_growth(
-            lambda samples, e=encoder, s=specs[name]: _encode(e, s, backbone, samples), "meta"
-        )
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        _run(backbone, tokens, samples=1)
-    flops = {"backbone": counter.get_total_flops(), **flops}
-
-    # A fake CPU, because there attention runs as the fused kernel, unlike on the meta device.
-    with FakeTensorMode():
-        twin = UNet(backbone.config)
-        autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False)
-        with autocast, _Float32Norms():
-            kept += _activation_growth(lambda samples: _run(twin, tokens, samples), "cpu")
-
+    work = measure(model.backbone, encoders, specs, bf16=bf16)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     memory = {"weights": 4 * total, "gradients": 4 * trained, "AdamW moments": 8 * trained}
     if ema:
         memory["weight average"] = 4 * total
     if bf16:
         memory["bf16 copy of weights"] = 2 * total
-    memory["activations"] = kept * batch_size
+    memory["activations"] = work.activation_bytes * batch_size
     return Plan(
         parameters=parameters,
-        resolution=backbone.config.resolution,
-        context_tokens=tokens,
+        resolution=model.backbone.config.resolution,
+        context_tokens=work.context_tokens,
         batch_size=batch_size,
-        flops_forward=flops,
-        activation_bytes_per_image=kept,
+        flops_forward=work.flops,
+        activation_bytes_per_image=work.activation_bytes,
         activation_method=_ACTIVATIONS.format(precision="bf16 autocast" if bf16 else "fp32"),
         memory_bytes=memory,
         tflops=tflops,
         dropout=dropout,
     )
-
-
-class _Float32Norms(TorchFunctionMode):
-    """Runs group norm in float32, as autocast does on a GPU but not on a CPU."""
-
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if func is F.group_norm:
-            args = tuple(arg.float() if isinstance(arg, Tensor) else arg for arg in args)
-        return func(*args, **(kwargs or {}))
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _encode(
-    encoder: ConditionEncoder, spec: RepresentationSpec, backbone: UNet, samples: int
-) -> ConditionSignals:
-    side = backbone.config.resolution * backbone.dims.hint_scale
-    shape = [side if isinstance(size, str) else size for size in spec.shape]
-    value = torch.zeros(samples, *shape, dtype=getattr(torch, spec.dtype))
-    return encoder(value, torch.ones(samples, dtype=torch.bool))
-
-
-def _run(backbone: UNet, tokens: int, samples: int) -> Tensor:
-    """One forward pass with every signal present, on the current default device."""
-    config, dims = backbone.config, backbone.dims
-    side = config.resolution
-    signals = ConditionSignals(
-        time=torch.zeros(samples, dims.time_dim),
-        context=torch.zeros(samples, tokens, dims.context_dim) if tokens else None,
-        context_mask=torch.ones(samples, tokens, dtype=torch.bool) if tokens else None,
-        hint=torch.zeros(samples, dims.hint_channels, side, side),
-    )
-    x_t = torch.zeros(samples, config.in_channels, side, side)
-    return backbone(x_t, torch.zeros(samples), signals)
-
-
-def _activation_growth(run: Callable[[int], object], device: str) -> int:
-    """Bytes that autograd keeps for one sample more."""
-
-    def kept(samples: int) -> int:
-        saved: dict[int, Tensor] = {}  # holding the tensors keeps their storages apart
-
-        def pack(tensor: Tensor) -> Tensor:
-            saved[tensor.untyped_storage()._cdata] = tensor
-            return tensor
-
-        with (
-            torch.device(device),
-            torch.enable_grad(),
-            torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-        ):
-            output = run(samples)  # held until counted, as its graph holds what was saved
-        total = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
-        del output
-        return total
-
-    return kept(2) - kept(1)

@@ -111,12 +111,28 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(folder / f"step-{step:08d}.ckpt")
         self._saved_step = step
         if trainer.is_global_zero and self.keep:
-            for path in list_checkpoints(folder)[self.keep :]:
+            # Of later steps only damaged files are left here: what is new must not yield to them.
+            done = [path for path in list_checkpoints(folder) if step_of(path) <= step]
+            for path in done[self.keep :]:
                 path.unlink(missing_ok=True)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """What was resumed from need not be saved again."""
-        self._saved_step = trainer.global_step
+        """What was resumed from need not be saved again, and must be the end of its run.
+
+        Raises:
+            CheckpointError: The run folder holds later checkpoints; `last` would find them instead
+                of what this run saves.
+        """
+        self._saved_step = step = trainer.global_step
+        folder = Path(trainer.default_root_dir) / FOLDER
+        later = [path for path in list_checkpoints(folder) if step_of(path) > step]
+        whole = next((path for path in later if find_damage(path) is None), None)
+        if whole is not None and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            raise CheckpointError(
+                f"Going on from step {step} in {folder.parent}: the newest checkpoint of a run was "
+                f"expected, found the later {whole.name}. Next: continue with --ckpt_path last, or "
+                f"branch off with --trainer.default_root_dir DIR."
+            )
 
     def on_train_batch_end(
         self,
@@ -143,9 +159,15 @@ class Checkpoints(Checkpoint):
 
 def list_checkpoints(folder: str | Path) -> list[Path]:
     """Return the checkpoints of a folder, newest step first."""
-    found = [(_NAME.fullmatch(path.name), path) for path in Path(folder).glob("*.ckpt")]
-    steps = [(int(match[1]), path) for match, path in found if match]
-    return [path for _, path in sorted(steps, reverse=True)]
+    found = [path for path in Path(folder).glob("*.ckpt") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=step_of, reverse=True)
+
+
+def step_of(path: Path) -> int:
+    """Return the optimiser step that a checkpoint's name states."""
+    match = _NAME.fullmatch(path.name)
+    assert match is not None, f"{path} is none of list_checkpoints"
+    return int(match[1])
 
 
 def find_last(run_folder: str | Path, say: Callable[[str], object] = rank_zero_info) -> Path:
@@ -182,37 +204,6 @@ def find_damage(path: str | Path) -> str | None:
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
         return f"found a damaged or foreign file ({str(error) or type(error).__name__})"
     return None if bad is None else f"found a wrong checksum in its part {bad!r}"
-
-
-def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
-    """Say where two plain-data descriptions first differ; package versions may differ."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        for key in [*expected, *(key for key in found if key not in expected)]:
-            if key in ("version", "distribution"):
-                continue
-            if key not in expected or key not in found:
-                where = "the checkpoint" if key in expected else "the configuration"
-                return f"{path}.{key} is missing in {where}"
-            difference = first_difference(expected[key], found[key], f"{path}.{key}")
-            if difference is not None:
-                return difference
-        return None
-    return None if expected == found else f"{path} is {expected!r}, in the checkpoint {found!r}"
-
-
-def lasting(settings: Any) -> Any:
-    """Settings without what may change between two runs of one model.
-
-    How often a condition is dropped, where its weights lie, the version of its package, and how
-    timesteps are weighted: none of these changes what the network's output means.
-    """
-    if not isinstance(settings, dict):
-        return settings
-    return {
-        key: lasting(value)
-        for key, value in settings.items()
-        if key not in ("drop_prob", "version", "min_snr_gamma") and not key.endswith("_file")
-    }
 
 
 def _refuse_non_finite(checkpoint: dict[str, Any]) -> None:

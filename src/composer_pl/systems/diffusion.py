@@ -18,17 +18,23 @@ from torch.optim import AdamW, Optimizer
 from composer_pl.backbones.unet import UNetConfig
 from composer_pl.conditions.dropout import DropoutPolicy, sample_keep_mask
 from composer_pl.conditions.extraction import Extraction
+from composer_pl.data.sampler import HeldOutBatchSampler
 from composer_pl.diffusion.process import ProcessConfig
-from composer_pl.errors import CheckpointError
+from composer_pl.errors import ConfigError
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe, sample
+from composer_pl.models.sampling import SamplingRecipe
 from composer_pl.models.storage import DESCRIPTION_KEY, EMA_KEY, MODEL_PREFIX
 from composer_pl.plugin.api import ConditionPlugin
 from composer_pl.randomness import derive_key, keyed_normal, keyed_uniform
-from composer_pl.systems.checkpoints import first_difference, lasting
+from composer_pl.systems.compatibility import refuse_other_model
+from composer_pl.systems.drawing import draw_each
 from composer_pl.systems.learning_rate import LearningRate
 from composer_pl.systems.metrics import LossSplit
 from composer_pl.types import Batch
+
+PRECISIONS = ("32-true", "bf16-mixed", "64-true")
+"""What training may compute in. Of the others, `true` half precisions round the pictures before
+extractors see them, and fp16 scales its gradients, which fused optimisers undo after clipping."""
 
 OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
 """Parameters -> optimiser; in a configuration a `class_path` of torch.optim and its arguments."""
@@ -103,10 +109,28 @@ class DiffusionSystem(pl.LightningModule):
         eps = keyed_normal(keys, "eps", tuple(batch["image"].shape[1:]))
         return keep, t, eps
 
+    def extract(self, batch: Batch, keep: Bool[Tensor, "n b"]) -> dict[str, Tensor]:
+        """Values of the kept conditions, in the precision of the network.
+
+        Extractors see and yield float32 also where the network trains in double precision, for
+        which Lightning converts the batch and torch's default.
+        """
+        exact = batch["source"].dtype == torch.float64
+        if not exact:
+            return self.extraction.extract(batch, keep)
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
+        try:
+            single: Batch = {**batch, "source": batch["source"].float()}
+            values = self.extraction.extract(single, keep)
+        finally:
+            torch.set_default_dtype(before)
+        return {name: value.double() for name, value in values.items()}
+
     def losses(self, batch: Batch, split: LossSplit) -> Float[Tensor, " b"]:
         """The loss of each sample, entered into `split`."""
         keep, t, eps = self.draw(batch)
-        values = self.extraction.extract(batch, keep)
+        values = self.extract(batch, keep)
         x_0 = batch["image"]
         keep, t, eps = (drawn.to(x_0.device, non_blocking=True) for drawn in (keep, t, eps))
         loss = self.model.loss(x_0, values, keep, t, eps)
@@ -143,7 +167,7 @@ class DiffusionSystem(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Enter the losses; they are logged at the end."""
-        self.losses(batch, self.val_split)
+        self._score(batch, batch_idx, self.trainer.val_dataloaders)
 
     def on_validation_epoch_end(self) -> None:
         """Log the split validation loss."""
@@ -151,19 +175,25 @@ class DiffusionSystem(pl.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """The same as validation, on the test pictures."""
-        self.losses(batch, self.val_split)
+        self._score(batch, batch_idx, self.trainer.test_dataloaders)
 
     def on_test_epoch_end(self) -> None:
         """Log the split test loss."""
         self._log(self.val_split, "test/", 1)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, "b 3 h w"]:
-        """One picture in [-1, 1] for each sample, from all of its conditions."""
+        """One picture in [-1, 1] for each sample, from all of the conditions that it has."""
         available = self.extraction.available(batch)
-        values = self.extraction.extract(batch, available)
-        kept = [name for name, has in zip(self.model.names, available, strict=True) if has.all()]
+        values = self.extract(batch, available)
         size = (batch["image"].shape[-2], batch["image"].shape[-1])
-        return sample(self.model, values, self.sampling, keys=batch["key"], size=size, keep=kept)
+        return draw_each(self.model, values, available, self.sampling, keys=batch["key"], size=size)
+
+    def _score(self, batch: Batch, batch_idx: int, loader: Any) -> None:
+        """Enter the losses of held-out pictures, each picture once over all processes."""
+        sampler = getattr(loader, "batch_sampler", None)
+        if isinstance(sampler, HeldOutBatchSampler) and sampler.repeats(batch_idx):
+            return
+        self.losses(batch, self.val_split)
 
     def _log(self, split: LossSplit, prefix: str, batch_size: int) -> None:
         values = split.read(distributed=self.trainer.world_size > 1)
@@ -206,6 +236,20 @@ class DiffusionSystem(pl.LightningModule):
 
     # -- set-up and checkpoints ------------------------------------------------------------------
 
+    def setup(self, stage: str) -> None:
+        """Refuse precisions that would round pictures, or clip scaled gradients.
+
+        Raises:
+            ConfigError: The trainer computes in one of them.
+        """
+        precision = str(self.trainer.precision)
+        if precision not in PRECISIONS:
+            raise ConfigError(
+                f"Setting up the model: expected trainer.precision to be one of "
+                f"{', '.join(PRECISIONS)}, found {precision!r}. "
+                f"Next: set --trainer.precision bf16-mixed."
+            )
+
     def on_fit_start(self) -> None:
         """Lay the network out for its device and compile it; never this module itself."""
         if self.device.type == "cuda":
@@ -225,19 +269,7 @@ class DiffusionSystem(pl.LightningModule):
         Raises:
             CheckpointError: The checkpoint describes another model than the configuration.
         """
-        expected, found = self.description, checkpoint.get(DESCRIPTION_KEY)
-        if not isinstance(found, dict):
-            raise CheckpointError(
-                "Loading a checkpoint: one that composer-pl fit wrote was expected, found no model "
-                "description in it. Next: give another --ckpt_path."
-            )
-        for part in ("backbone", "process", "conditions"):
-            difference = first_difference(lasting(expected[part]), lasting(found.get(part)))
-            if difference is not None:
-                raise CheckpointError(
-                    f"Loading a checkpoint: it does not fit the configuration, model.{part}"
-                    f"{difference}. Next: use the config.yaml of the run that wrote it."
-                )
+        refuse_other_model(self.description, checkpoint.get(DESCRIPTION_KEY))
         fitting = self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
         if EMA_KEY in checkpoint and not fitting:
             average = checkpoint[EMA_KEY]["weights"]

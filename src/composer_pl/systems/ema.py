@@ -20,8 +20,8 @@ class EMA(pl.Callback):
     """Keep an average of the weights; validate and draw previews with it.
 
     After optimiser step n (counted from 0) the decay is min(`decay`, (1 + n) / (10 + n)), so that
-    the average forgets the random start quickly. The average is held in float32 on the device of
-    the weights and updated with one fused call.
+    the average forgets the random start quickly. The average is held in float32 (float64 where
+    the weights are) on the device of the weights and updated with one fused call.
 
     Args:
         decay: Decay for long runs; the lab's library and unCLIP use 0.9999.
@@ -34,6 +34,11 @@ class EMA(pl.Callback):
             raise ConfigError(
                 f"Reading ema.decay: a number in [0, 1) was expected, found {decay}. "
                 f"Next: correct ema.decay, or switch the average off with ema.use=false."
+            )
+        if every_n_steps < 1:
+            raise ConfigError(
+                f"Reading ema.every_n_steps: at least 1 was expected, found {every_n_steps}. "
+                f"Next: correct it, or switch the average off with ema.use=false."
             )
         self.decay = decay
         self.every_n_steps = every_n_steps
@@ -57,7 +62,7 @@ class EMA(pl.Callback):
         """Begin from the current weights, or bring restored averages to their device."""
         parameters = dict(network.named_parameters())
         if not self._weights:
-            self._weights = {name: p.detach().clone().float() for name, p in parameters.items()}
+            self._weights = {name: p.detach() for name, p in parameters.items()}
         elif self._weights.keys() != parameters.keys():
             difference = sorted(self._weights.keys() ^ parameters.keys())
             raise CheckpointError(
@@ -65,17 +70,22 @@ class EMA(pl.Callback):
                 f"({len(difference)} differ, the first is {difference[0]}). "
                 f"Next: resume with the configuration that wrote the checkpoint."
             )
-        else:
-            self._weights = {
-                name: self._weights[name].to(p.device, torch.float32)
-                for name, p in parameters.items()
-            }
+        # Laid out as the weights are (channels last, say), or the fused update would fall apart.
+        self._weights = {
+            name: torch.empty_like(
+                p, dtype=torch.promote_types(p.dtype, torch.float32), requires_grad=False
+            ).copy_(self._weights[name])
+            for name, p in parameters.items()
+        }
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Move the average: decay * average + (1 - decay) * weights."""
         averages = list(self._weights.values())
-        current = [p.detach().float() for p in network.parameters()]
+        current = [
+            p.detach().to(average.dtype)
+            for p, average in zip(network.parameters(), averages, strict=True)
+        ]
         torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
             averages, current, 1 - self.decay_at(self.updates)
         )
@@ -104,13 +114,10 @@ class EMA(pl.Callback):
 
     # -- Lightning's hooks -----------------------------------------------------------------------
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start once the weights are on their device and restored."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start, once the weights are restored, on their device and laid out for it."""
         if self.use:
             self._start(network_of(pl_module))
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note where the run stands; known only now that the loops are restored."""
         self._last_step = trainer.global_step
 
     def on_train_batch_end(

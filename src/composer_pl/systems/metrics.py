@@ -48,15 +48,16 @@ class LossSplit(nn.Module):
     ) -> None:
         """Add one batch, without synchronising with the device."""
         n = keep.shape[0]
-        kept = keep.to(loss.device).float()
+        loss = loss.detach().to(self.sums.dtype)
+        kept = keep.to(loss)
         t = t.to(loss.device)
         by_number = torch.arange(n + 1, device=loss.device)[:, None] == kept.sum(0)
         noise_bin = (t * NOISE_BINS // self.num_timesteps).clamp(max=NOISE_BINS - 1)
         by_noise = torch.arange(NOISE_BINS, device=loss.device)[:, None] == noise_bin
         member = torch.cat(
-            [torch.ones_like(loss)[None], kept, 1 - kept, by_number.float(), by_noise.float()]
+            [torch.ones_like(loss)[None], kept, 1 - kept, by_number.to(loss), by_noise.to(loss)]
         )
-        self.sums += member @ loss.detach().float()
+        self.sums += member @ loss
         self.counts += member.sum(1)
 
     def read(self, *, distributed: bool = False) -> dict[str, float]:

@@ -5,21 +5,21 @@ condition alone, from all together and from none. Made by the sampling recipe of
 with the averaged weights, and the same noise every time.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from composer_pl.data.dataset import PictureDataset
 from composer_pl.errors import ConfigError
-from composer_pl.models.sampling import sample, sample_keys
+from composer_pl.models.sampling import sample_keys
 from composer_pl.sheet import Panel, contact_sheet, to_pil
 from composer_pl.systems.diffusion import DiffusionSystem
+from composer_pl.systems.drawing import draw_each
 from composer_pl.systems.ema import averaged_weights
 from composer_pl.types import Batch
 
@@ -78,20 +78,22 @@ class Previews(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write the pictures of `predict`, named by their place in the data set."""
+        """Write the pictures of `predict`, named by place in the data set and source picture."""
         folder = Path(trainer.default_root_dir) / PREDICTIONS
         folder.mkdir(parents=True, exist_ok=True)
+        dataset = getattr(trainer.predict_dataloaders, "dataset", None)
         for picture, index in zip(outputs, batch["index"].tolist(), strict=True):
-            to_pil((picture + 1) / 2).save(folder / f"{index:06d}.png")
+            name = f"{index:06d}"
+            if isinstance(dataset, PictureDataset):
+                name += f"-{Path(dataset.record_of(index).name).stem}"
+            to_pil((picture + 1) / 2).save(folder / f"{name}.png")
 
     def _draw_once(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         step = trainer.global_step
         if (
             step == self._drawn_step
             or trainer.fast_dev_run  # type: ignore[attr-defined]
-            or not isinstance(  # type: ignore[attr-defined]
-                pl_module, DiffusionSystem
-            )
+            or not isinstance(pl_module, DiffusionSystem)
         ):
             return
         self._drawn_step = step
@@ -128,16 +130,20 @@ def preview_rows(system: DiffusionSystem, batch: Batch, *, seed: int) -> list[li
     """The panels of a grid, one row a picture; see the module."""
     count, names = len(batch["image"]), system.model.names
     available = system.extraction.available(batch)
-    values = system.extraction.extract(batch, available)
+    values = system.extract(batch, available)
     drawings = {
         name: plugin.visualize(values[name]) for name, plugin in system.model.plugins.items()
     }
     columns: dict[str, tuple[str, ...]] = {f"{name} alone": (name,) for name in names}
     columns |= {"all": names, "none": ()}
-    samples = {
-        title: _samples(system, batch, values, available, kept, seed=seed)
-        for title, kept in columns.items()
-    }
+    size = (batch["image"].shape[-2], batch["image"].shape[-1])
+    samples = {}
+    for title, wanted in columns.items():
+        keep = available & system.model.keep(wanted, count)
+        drawn = draw_each(
+            system.model, values, keep, system.sampling, keys=sample_keys(seed, count), size=size
+        )
+        samples[title] = (drawn + 1) / 2
     rows = []
     for i in range(count):
         row = [Panel(title="original", content=(batch["image"][i].float() + 1) / 2)]
@@ -147,36 +153,6 @@ def preview_rows(system: DiffusionSystem, batch: Batch, *, seed: int) -> list[li
         row += [Panel(title=title, content=drawn[i]) for title, drawn in samples.items()]
         rows.append(row)
     return rows
-
-
-def _samples(
-    system: DiffusionSystem,
-    batch: Batch,
-    values: Mapping[str, Tensor],
-    available: Bool[Tensor, "n b"],
-    wanted: Sequence[str],
-    *,
-    seed: int,
-) -> Float[Tensor, "b 3 h w"]:
-    """Sample each picture from those of the wanted conditions that it has; in [0, 1]."""
-    names = system.model.names
-    keys = sample_keys(seed, len(batch["image"]))
-    drawn = torch.zeros_like(batch["image"], dtype=torch.float32)
-    patterns: dict[tuple[str, ...], list[int]] = {}
-    for i in range(len(keys)):
-        has = tuple(name for n, name in enumerate(names) if name in wanted and available[n, i])
-        patterns.setdefault(has, []).append(i)
-    for kept, rows in patterns.items():
-        pictures = sample(
-            system.model,
-            {name: values[name][rows] for name in kept},
-            system.sampling,
-            keys=keys[rows],
-            size=(batch["image"].shape[-2], batch["image"].shape[-1]),
-            keep=kept,
-        )
-        drawn[rows] = pictures.to(drawn)
-    return (drawn + 1) / 2
 
 
 def _first_pictures(trainer: pl.Trainer, count: int) -> Batch | None:

@@ -32,9 +32,9 @@ class GracefulStop(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Take the place of Lightning's handlers, and of its broadcast at every batch.
 
-        Lightning would register its own between here and the first batch. Data workers start after
-        that and inherit ours, so that a signal to the whole process group does not kill them under
-        a run that is about to save.
+        Lightning would register its own between here and the first batch. Data workers look after
+        themselves (`composer_pl.data.workers`), so that a signal to the whole process group does
+        not kill them under a run that is about to save.
         """
         if stage == "fit":
             trainer._signal_connector.register_signal_handlers = self._register  # type: ignore[method-assign]
