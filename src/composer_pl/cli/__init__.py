@@ -22,6 +22,7 @@ COMMANDS = {
     "plugins": ("composer_pl.cli.plugins", "list, show, fetch and check conditions"),
     "decompose": ("composer_pl.cli.decompose", "take pictures apart into their conditions"),
     "compose": ("composer_pl.cli.compose", "compose pictures from conditions of several"),
+    "scenes": ("composer_pl.cli.scenes", "render scenes with captions, depth and instances"),
     "eval": ("composer_pl.cli.evaluate", "measure a model"),
 }
 """Command -> (module, one line of help)."""

@@ -18,7 +18,7 @@ from composer_pl.data.decode import (
     read_picture_bytes,
 )
 from composer_pl.data.ledger import BrokenFileLedger
-from composer_pl.data.records import Record
+from composer_pl.data.records import PictureMaker, Record
 from composer_pl.data.sampler import VALIDATION_EPOCH, SampleRef
 from composer_pl.data.transforms import MIN_CROP_SHARE, CropMode, choose_crop, cut
 from composer_pl.errors import ConfigError
@@ -132,6 +132,25 @@ class PictureDataset(Dataset[Sample]):
                 return sample
         raise self.ledger.too_many()
 
+    def record_of(self, index: int) -> Record:
+        """Return the record that a sample's `index` stands for."""
+        return self.records[self.indices.index(index)]
+
+    def __getitems__(self, refs: list[SampleRef]) -> list[Sample]:
+        """Return the samples of a batch; pictures that are made are made together."""
+        wanted: dict[int, list[tuple[int, int]]] = {}
+        makers: dict[int, PictureMaker] = {}
+        for ref in refs:
+            record = self.records[ref.slot]
+            if record.maker is not None:
+                makers[id(record.maker)] = record.maker
+                wanted.setdefault(id(record.maker), []).append(
+                    (record.number, self.sample_key(ref))
+                )
+        for name, maker in makers.items():
+            maker.prepare(wanted[name])
+        return [self[ref] for ref in refs]
+
     def sample_key(self, ref: SampleRef) -> int:
         """Return the key that all randomness of a sample comes from."""
         index = self.indices[ref.slot]
@@ -140,16 +159,31 @@ class PictureDataset(Dataset[Sample]):
 
     def _load(self, slot: int, key: int) -> Sample:
         record, config = self.records[slot], self.cut
-        data = read_picture_bytes(record.path)
-        picture: Picture = decode_picture(data, record.path, short_side=config.short_side)
-        crop = choose_crop(
-            picture.width, picture.height, key=key, mode=config.crop, flip_probability=config.flip
-        )
-        # The file's content, not its path, says what a cached value was extracted from: a picture
-        # that is replaced under its name must not find the old one's value.
-        digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-        where = (crop.left, crop.top, crop.side, int(crop.flip), config.canvas)
-        captions = record.captions
+        if record.maker is not None:
+            made = record.maker.make(record.number, key)
+            captions, digest = made.captions, made.digest
+            picture = Picture(image=made.image, width=made.image.width, height=made.image.height)
+            # Shown whole and never mirrored: its captions say what is left and right.
+            crop = choose_crop(picture.width, picture.height, key=key)
+        else:
+            captions = record.captions
+            data = read_picture_bytes(record.path)
+            picture = decode_picture(data, record.path, short_side=config.short_side)
+            crop = choose_crop(
+                picture.width,
+                picture.height,
+                key=key,
+                mode=config.crop,
+                flip_probability=config.flip,
+            )
+            # The file's content, not its path, says what a cached value was extracted from: a
+            # picture that is replaced under its name must not find the old one's value.
+            digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        where: tuple[int | str, ...] = (
+            crop.left, crop.top, crop.side, int(crop.flip), config.canvas
+        )  # fmt: skip
+        if picture.managed:  # so that values cached before profiles were applied are not found
+            where += ("sRGB",)
         return Sample(
             source=cut(picture, crop, size=config.canvas),
             image=cut(picture, crop, size=config.resolution),

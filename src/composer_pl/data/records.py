@@ -1,8 +1,12 @@
 """What every source of pictures yields: one record a picture, and what was odd about the folder."""
 
 import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from PIL import Image
 
 from composer_pl.errors import UserInputError
 from composer_pl.randomness import derive_key
@@ -15,19 +19,50 @@ MAX_CAPTION_LENGTH = 2000  # characters; a tokenizer keeps 77 tokens, so this cu
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
-    """One picture on disk.
+class MadePicture:
+    """A picture that was made instead of read.
 
     Attributes:
-        path: Where the file lies.
+        image: Upright RGB.
+        digest: What stands for a file's content: other pixels have another digest.
+        captions: Any number of texts.
+    """
+
+    image: Image.Image
+    digest: str
+    captions: tuple[str, ...]
+
+
+class PictureMaker(ABC):
+    """Makes pictures when they are asked for; sent to every worker process."""
+
+    @abstractmethod
+    def prepare(self, wanted: Sequence[tuple[int, int]]) -> None:
+        """Make the pictures of several (record's number, sample's key) at once."""
+
+    @abstractmethod
+    def make(self, number: int, key: int) -> MadePicture:
+        """Return the picture of a record in the sample of a key, a pure function of the two."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One picture on disk, or one that is made.
+
+    Attributes:
+        path: Where the file lies; empty for a picture that is made.
         name: The path relative to its source's root, with forward slashes: the same on every
             machine. The choice between training and held-out pictures hangs on it.
         captions: Any number of texts; one of them is chosen each epoch.
+        maker: What makes the picture; None where a file is read.
+        number: What the maker knows it by.
     """
 
     path: str
     name: str
     captions: tuple[str, ...] = ()
+    maker: PictureMaker | None = None
+    number: int = 0
 
     def rank(self, purpose: str) -> float:
         """A number in [0, 1) that only this record's name and `purpose` decide."""
