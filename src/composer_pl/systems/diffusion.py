@@ -125,7 +125,7 @@ class DiffusionSystem(pl.LightningModule):
             values = self.extraction.extract(single, keep)
         finally:
             torch.set_default_dtype(before)
-        return {name: value.double() for name, value in values.items()}
+        return {n: v.double() if v.is_floating_point() else v for n, v in values.items()}
 
     def losses(self, batch: Batch, split: LossSplit) -> Float[Tensor, " b"]:
         """The loss of each sample, entered into `split`."""
