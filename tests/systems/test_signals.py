@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 
 import lightning.pytorch as pl
 import pytest
@@ -63,7 +64,8 @@ class SignalToGroup(pl.Callback):
         if batch_idx == 4:  # the first half of the third optimiser step
             workers = [str(process.pid) for process in multiprocessing.active_children()]
             assert len(workers) == 2
-            subprocess.run(["kill", f"-{self.number}", *workers, str(os.getpid())], check=True)
+            code = f"import os, sys; [os.kill(int(pid), {self.number}) for pid in sys.argv[1:]]"
+            subprocess.run([sys.executable, "-c", code, *workers, str(os.getpid())], check=True)
 
 
 @pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="needs POSIX real-time signals")
