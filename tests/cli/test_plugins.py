@@ -178,6 +178,51 @@ def test_fetch_of_nothing_names_what_other_settings_use(install, capsys):
     assert "default settings; others use a.bin, b.bin, c.bin" in capsys.readouterr().out
 
 
+@pytest.fixture
+def shipped(install, tmp_path):
+    """A plugin whose default weights lie in its own package."""
+    place = tmp_path / "package" / "a.bin"
+    place.parent.mkdir()
+    place.write_bytes(DATA)
+    text = WEIGHTY.replace("{url}", "").replace("{sha}", SHA)
+    text = text.replace('converted="a.safetensors"', f"packaged={str(place)!r}")
+    text = text.replace("converted=converted", "packaged=packaged")
+    text = text.replace('converted=""', 'packaged=""')
+    install(
+        "composer-pl-shipped", {"shipped": "shipped_one:Weighty"}, files={"shipped_one.py": text}
+    )
+    return place
+
+
+def test_weights_that_a_package_ships_are_shown_and_never_fetched(shipped, capsys):
+    assert main(["plugins", "show", "shipped"]) == 0
+    shown = capsys.readouterr().out
+    assert f"    state       here\n    place       {shipped}\n" in shown
+    assert "    from        shipped with the package\n" in shown
+    assert main(["plugins", "fetch", "shipped"]) == 0
+    shown = capsys.readouterr().out
+    assert "shipped with the package: there is nothing to fetch" in shown
+    assert f"ready: {shipped}" in shown
+    assert cached() == set()
+
+
+def test_weights_that_a_package_ships_are_not_replaced_from_disk(shipped, tmp_path, capsys):
+    (tmp_path / "a.bin").write_bytes(b"another")
+    assert main(["plugins", "fetch", "shipped", "--from", str(tmp_path / "a.bin")]) == 2
+    shown = capsys.readouterr().err
+    assert "a.bin is shipped with the package, found --from" in shown
+    assert shown.count("\n") == 1
+    assert shipped.read_bytes() == DATA
+
+
+def test_fetch_of_shipped_weights_that_are_gone_is_one_line(shipped, capsys):
+    shipped.unlink()
+    assert main(["plugins", "fetch", "shipped"]) == 2
+    shown = capsys.readouterr().err
+    assert "shipped inside its package. Next: reinstall that package." in shown
+    assert shown.count("\n") == 1
+
+
 def test_fetch_without_weights_says_so(fake_plugins, capsys):
     assert main(["plugins", "fetch", "fake_local"]) == 0
     assert "needs no weights" in capsys.readouterr().out

@@ -4,6 +4,7 @@ import io
 import logging
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -353,3 +354,44 @@ def test_a_failing_conversion_is_named_and_leaves_nothing(unsafe):
 def test_converted_without_a_converter_is_refused(unsafe):
     with pytest.raises(ConfigError, match="convert_weights"):
         resolve_weights(unsafe, condition="instances")
+
+
+# -- shipped inside a package ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def packaged(spec, tmp_path):
+    place = tmp_path / "package" / "net.bin"
+    place.parent.mkdir()
+    place.write_bytes(DATA)
+    return replace(spec, url="", packaged=str(place))
+
+
+def test_a_packaged_file_is_taken_from_its_package_and_never_from_the_cache(packaged):
+    put(b"another of the same name")
+    assert resolve_weights(packaged, condition="depth") == Path(packaged.packaged)
+    assert weights.fetch(packaged, condition="depth") == Path(packaged.packaged)
+
+
+def test_a_packaged_file_is_held_to_its_digest(packaged):
+    Path(packaged.packaged).write_bytes(b"damaged")
+    with pytest.raises(
+        MissingWeightsError, match=r"another file \(7 bytes.*reinstall that package"
+    ):
+        resolve_weights(packaged, condition="depth")
+
+
+def test_a_packaged_file_that_is_gone_is_not_downloaded(packaged, spec, monkeypatch):
+    monkeypatch.setenv("COMPOSER_PL_ALLOW_DOWNLOADS", "1")
+    Path(packaged.packaged).unlink()
+    with pytest.raises(MissingWeightsError, match=r"no such file.*reinstall that package"):
+        resolve_weights(replace(packaged, url=spec.url), condition="depth")
+
+
+def test_a_users_file_stands_in_for_a_packaged_one(packaged, tmp_path):
+    own = tmp_path / "own.bin"
+    own.write_bytes(b"trained anew")
+    free = replace(packaged, sha256="", size=0)
+    assert resolve_weights(free, condition="depth", path=own) == own
+    with pytest.raises(MissingWeightsError, match="leave it out, as the package ships the file"):
+        resolve_weights(packaged, condition="depth", path=own)

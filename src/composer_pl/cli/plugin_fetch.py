@@ -21,7 +21,8 @@ def fetch_weights(name: str, *, source: Path | None, file: str | None, everythin
         everything: Fetch every file that some setting can use.
 
     Raises:
-        UserInputError: `file` or `source` names none of the condition's files.
+        UserInputError: `file` or `source` names none of the condition's files, or one that its
+            package ships.
         MissingWeightsError: Nothing could be fetched.
         ComposerPLError: As `discovery.load` raises.
     """
@@ -30,11 +31,19 @@ def fetch_weights(name: str, *, source: Path | None, file: str | None, everythin
     if not specs:
         print(f"The condition {name!r} needs no weights{_other_files(plugin_class)}.")
         return 0
+    if source is not None and specs[0].packaged:
+        raise UserInputError(
+            f"Fetching weights of the condition {name!r}: {specs[0].name} is shipped with the "
+            f"package, found --from {source}. Next: leave --from out, or give that file as "
+            f"`weights_file` in the condition's settings."
+        )
     from composer_pl.plugin.weights import fetch, human_size, weights_folder
 
     failures: list[MissingWeightsError] = []
     for spec in specs:
         print(f"{spec.name}: {human_size(spec.size)}, licence {spec.license}, {spec.origin}")
+        if spec.packaged:
+            print("  shipped with the package: there is nothing to fetch")
         try:
             ready = fetch(
                 spec,
@@ -51,7 +60,7 @@ def fetch_weights(name: str, *, source: Path | None, file: str | None, everythin
         raise failures[0]
     for error in failures:
         print(error, file=sys.stderr)
-    if not failures:
+    if not failures and not all(spec.packaged for spec in specs):
         print(f"The weights of {name!r} are in {weights_folder()}.")
     return 2 if failures else 0
 

@@ -102,14 +102,16 @@ def _show(name: str) -> int:
     from composer_pl.plugin.weights import human_size, weights_folder
 
     for spec in plugin_class.weights:
-        there = any(
-            (weights_folder() / file).is_file() for file in (spec.name, spec.converted) if file
+        place = Path(spec.packaged) if spec.packaged else weights_folder() / spec.name
+        there = place.is_file() or bool(
+            spec.converted and (weights_folder() / spec.converted).is_file()
         )
         print(f"  weights       {spec.name}: {human_size(spec.size)}, licence {spec.license}")
         print(f"    state       {'here' if there else 'missing'}", end="")
         print("" if spec in used else ", not used by the default settings")
-        print(f"    place       {weights_folder() / spec.name}")
-        print(f"    from        {spec.url or spec.origin}")
+        print(f"    place       {place}")
+        source = "shipped with the package" if spec.packaged else spec.url or spec.origin
+        print(f"    from        {source}")
         print(f"    sha256      {spec.sha256 or 'not published'}")
     return 0
 

@@ -35,6 +35,8 @@ class WeightSpec:
         converted: File name in the cache of the safetensors that `ConditionPlugin.convert_weights`
             makes of a file in an unsafe format; empty when the file is read as it is. Two plugins
             that give the same name must write the same tensors.
+        packaged: Absolute path of the file inside the installed package, built from `__file__`,
+            where a plugin ships it; nothing is fetched then. Empty when the cache holds it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class WeightSpec:
     license: str
     origin: str
     converted: str = ""
+    packaged: str = ""
 
 
 Convert = Callable[[WeightSpec, Path, Path], None]
@@ -85,12 +88,15 @@ def resolve(
             if not source.is_file():
                 raise _missing(spec, condition, source, "no such file")
             return source
+    elif spec.packaged:
+        source = Path(spec.packaged)
     else:
         source = folder / spec.name
         ready = folder / spec.converted
         if spec.converted and _is_own_product(ready, spec.sha256):
             return ready
-    if path is None and not source.is_file() and spec.url and _downloads_allowed():
+    absent = path is None and not spec.packaged and not source.is_file()
+    if absent and spec.url and _downloads_allowed():
         logger.warning(
             "Fetching %s (%s, licence %s) from %s, as COMPOSER_PL_ALLOW_DOWNLOADS=1 allows.",
             spec.name,
@@ -116,7 +122,7 @@ def fetch(
     """Bring a file into the cache, check it, and convert it where the spec says so.
 
     A file that is already there and right is left alone; one that is wrong is moved aside under
-    the name `NAME.wrong`.
+    the name `NAME.wrong`. One that a package ships is checked and stays where it is.
 
     Args:
         spec: The file.
@@ -131,6 +137,8 @@ def fetch(
     Raises:
         MissingWeightsError: It could not be fetched or written, or its digest is wrong.
     """
+    if spec.packaged:
+        return resolve(spec, condition=condition, convert=convert)
     from composer_pl.plugin.downloads import store  # urllib is needed here only
 
     target = weights_folder() / spec.name
@@ -173,7 +181,11 @@ def _missing(spec: WeightSpec, condition: str, place: Path, found: str) -> Missi
     where = f"from {spec.url}"
     if not spec.url:
         where, command = f"to be had from: {spec.origin}", f"{command} --from FILE"
-    if place.parent == weights_folder():
+    if spec.packaged:
+        where, action = "shipped inside its package", "reinstall that package"
+        if place != Path(spec.packaged):
+            action = "correct the path, or leave it out, as the package ships the file"
+    elif place.parent == weights_folder():
         action = f"`{command}`, or put the file there"
     else:  # a path that the user gave; fetching does not bring anything there
         action = f"correct the path, or leave it out and use `{command}`"
