@@ -1,0 +1,80 @@
+"""The arms of the composition experiment, as data: which scenes each sees, and what it may keep.
+
+Planned in `README.md` before anything was run. Two models are trained alike; each is the control of
+the other where they differ.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from composer_pl.data.scenes.rules import SceneRules
+from composer_pl.data.scenes.vocabulary import COLORS, SHAPES
+
+KeepFilter = Callable[[Tensor, Sequence[str], torch.Generator | None], Tensor]
+"""(keep mask `(n, b)`, names of the n conditions, generator) -> keep mask."""
+
+# Lines of the Fano plane: any two of the first seven colours lack exactly one shape in common, and
+# each shape lacks three of the first seven colours. White takes the mirrored line.
+_LINE, _MIRRORED = (0, 1, 3), (0, 4, 6)
+
+
+def _held_out() -> tuple[str, ...]:
+    pairs = []
+    for number, color in enumerate(COLORS):
+        first = number < len(SHAPES)
+        numbers = [(number + step) % len(SHAPES) for step in _LINE] if first else _MIRRORED
+        pairs += [f"{color} {SHAPES[shape]}" for shape in sorted(numbers)]
+    return tuple(pairs)
+
+
+PAIRS: tuple[str, ...] = tuple(f"{color} {shape}" for color in COLORS for shape in SHAPES)
+"""All 56 pairs of colour and shape; the judge's order."""
+
+HELD_OUT: tuple[str, ...] = _held_out()
+"""24 pairs that arm A, the encoders and the upsampler never see, also as second colours."""
+
+SEEN: tuple[str, ...] = tuple(pair for pair in PAIRS if pair not in HELD_OUT)
+"""The 32 pairs that every arm sees."""
+
+USUAL_SIZE: dict[str, str] = {"metal": "small", "matte": "medium", "shiny": "large"}
+"""Material -> the size that nine tenths of its objects have in arm B."""
+
+NEVER_TOGETHER: tuple[str, str] = ("sketch", "color")
+"""Conditions of which arm B never keeps both."""
+
+RULES: dict[str, SceneRules] = {
+    "A": SceneRules(excluded=HELD_OUT),
+    "B": SceneRules(correlated={f"{m} {size}": 0.9 for m, size in USUAL_SIZE.items()}),
+    "judge": SceneRules(),
+}
+"""Scenes of each arm, and those that the judge learns from."""
+
+
+def keep_filter(arm: str) -> KeepFilter:
+    """What an arm does to each batch's keep mask in training.
+
+    Args:
+        arm: "A" changes nothing; "B" drops one of `NEVER_TOGETHER` by a fair coin where both are
+            kept.
+    """
+    return _one_of_the_two if arm == "B" else _unchanged
+
+
+def _unchanged(
+    keep: Tensor, names: Sequence[str], generator: torch.Generator | None = None
+) -> Tensor:
+    return keep
+
+
+def _one_of_the_two(
+    keep: Tensor, names: Sequence[str], generator: torch.Generator | None = None
+) -> Tensor:
+    first, second = (list(names).index(name) for name in NEVER_TOGETHER)
+    coin = torch.rand(keep.shape[1], device=keep.device, generator=generator) < 0.5
+    both = keep[first] & keep[second]
+    keep = keep.clone()
+    keep[first] &= ~(both & coin)
+    keep[second] &= ~(both & ~coin)
+    return keep
