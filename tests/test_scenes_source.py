@@ -125,3 +125,25 @@ def test_impossible_scene_configs_are_refused():
         SceneConfig(count=0)
     with pytest.raises(ConfigError, match="16 to 2048"):
         SceneConfig(size=5)
+
+
+def test_scenes_that_come_again_are_rendered_once(monkeypatch):
+    source = SceneSource(SceneConfig(count=9, size=32))
+    drawn = []
+    render = source.rendering
+    monkeypatch.setattr(source, "rendering", lambda wanted: drawn.extend(wanted) or render(wanted))
+    first = [source.prepare([(i, 10), (i + 1, 11)]) or source.make(i, 10) for i in (0, 2)]
+    source.prepare([(3, 20), (0, 21), (4, 22)])
+    assert drawn == [0, 1, 2, 3, 4]
+    assert source.make(0, 21) is first[0]
+    monkeypatch.setattr(source, "_most", 4)  # no room: what is not wanted now is forgotten
+    source.prepare([(5, 30), (4, 31)])
+    source.prepare([(0, 40)])
+    assert drawn == [0, 1, 2, 3, 4, 5, 0]
+
+
+def test_endless_scenes_are_not_kept():
+    source = SceneSource(SceneConfig(count=9, size=32, endless=True))
+    for key in range(3):
+        source.prepare([(0, key)])
+    assert len(source._ready) == 1

@@ -19,6 +19,9 @@ RENDERER_VERSION = 1
 
 _CAPTIONS = 5
 
+KEPT_BYTES = 256 * 2**20
+"""Pixels that one process keeps of scenes that come again, so that an epoch renders none anew."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SceneConfig:
@@ -67,6 +70,7 @@ class SceneSource(PictureMaker):
         self.sampler = SceneSampler(config.seed, config.rules)
         self._identity = derive_key("scenes", RENDERER_VERSION, config.size, repr(asdict(config)))
         self._ready: dict[int, MadePicture] = {}
+        self._most = 0 if config.endless else KEPT_BYTES // (3 * config.size**2)
 
     def listing(self) -> SourceListing:
         """One record a scene."""
@@ -81,10 +85,11 @@ class SceneSource(PictureMaker):
         return derive_key(key, "scene") if self.config.endless else number
 
     def prepare(self, wanted: Sequence[tuple[int, int]]) -> None:
-        """Draw several (number, key) at once, for `make` to hand out."""
+        """Draw several (number, key) at once for `make`; what is kept is not drawn anew."""
         indices = [self.scene_index(number, key) for number, key in wanted]
         missing = [index for index in dict.fromkeys(indices) if index not in self._ready]
-        self._ready = {i: made for i, made in self._ready.items() if i in set(indices)}
+        if len(self._ready) + len(missing) > self._most:
+            self._ready = {i: made for i, made in self._ready.items() if i in set(indices)}
         if missing:
             rendering = self.rendering(missing)
             for position, index in enumerate(missing):
