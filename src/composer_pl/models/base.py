@@ -15,12 +15,10 @@ from composer_pl.backbones.unet import UNet, UNetConfig
 from composer_pl.conditions.conditioner import Conditioner
 from composer_pl.conditions.discovery import describe, rebuild
 from composer_pl.diffusion.process import GaussianDiffusion, ProcessConfig
-from composer_pl.errors import CheckpointError, ComposerPLError, ConfigError
+from composer_pl.errors import ComposerPLError, ConfigError
+from composer_pl.models.description import FORMAT, check_header, damaged, plain, tuples
 from composer_pl.plugin.api import ConditionPlugin
 from composer_pl.types import BackboneDims, ConditionSignals
-
-FORMAT = 1
-"""Version of the plain-data description of a model; raised when its meaning changes."""
 
 
 class ComposerModel(nn.Module):
@@ -119,9 +117,10 @@ class ComposerModel(nn.Module):
         """Everything but the weights, as plain data that JSON can hold."""
         return {
             "format": FORMAT,
-            "backbone": _plain(asdict(self.config)),
-            "process": _plain(asdict(self.process_config)),
-            "conditions": {name: _plain(describe(p)) for name, p in self.plugins.items()},
+            "kind": "base",
+            "backbone": plain(asdict(self.config)),
+            "process": plain(asdict(self.process_config)),
+            "conditions": {name: plain(describe(p)) for name, p in self.plugins.items()},
         }
 
     @classmethod
@@ -132,40 +131,16 @@ class ComposerModel(nn.Module):
         foreign description runs no code of its own.
 
         Raises:
-            CheckpointError: The description is not one, is damaged, or of a later format.
+            CheckpointError: The description is not one, is damaged, or of another format or kind.
             UnknownConditionError: A plugin is not installed; the message names its package.
         """
-        found = description.get("format")
-        if found != FORMAT:
-            raise CheckpointError(
-                f"Rebuilding a model from its description: expected format {FORMAT}, found "
-                f"{found!r}. Next: use the composer-pl version that wrote it, or `composer-pl fit`."
-            )
+        check_header(description, "base")
         try:
-            backbone = UNetConfig(**_tuples(description["backbone"]))
+            backbone = UNetConfig(**tuples(description["backbone"]))
             process = ProcessConfig(**description["process"])
             conditions = {name: rebuild(entry) for name, entry in description["conditions"].items()}
             return cls(backbone, process, conditions)
         except Exception as error:  # a foreign file reaches every constructor, of plugins too
             if isinstance(error, ComposerPLError) and not isinstance(error, ConfigError):
                 raise  # a plugin that is not installed, say
-            raise _damaged(error) from error
-
-
-def _damaged(error: Exception) -> CheckpointError:
-    reason = str(error).strip().partition("\n")[0].partition(" Next:")[0] or type(error).__name__
-    return CheckpointError(
-        f"Rebuilding a model from its description: expected the settings of a composer-pl model, "
-        f"found a damaged or foreign one ({reason.rstrip('.')}). "
-        f"Next: give a folder or checkpoint that `composer-pl fit` wrote."
-    )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
-
-
-def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
+            raise damaged(error) from error

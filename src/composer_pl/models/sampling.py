@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from composer_pl.diffusion.guidance import guided
-from composer_pl.diffusion.samplers import ddim, dpmpp_2m
+from composer_pl.diffusion.guidance import Denoiser, guided
+from composer_pl.diffusion.samplers import Progress, ddim, dpmpp_2m
+from composer_pl.diffusion.schedule import NoiseSchedule
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
+from composer_pl.models.upsampler import UpsamplerModel
 from composer_pl.randomness import derive_key, keyed_normal
 from composer_pl.types import ConditionSignals
 
@@ -107,7 +109,7 @@ def sample(
         if isinstance(against, Mapping)
         else {name: value for name, value in values.items() if name in against}
     )
-    encode_c2, encode_c1 = (_encoder(model, chosen, len(keys)) for chosen in (c2, c1))
+    encode_c2, encode_c1 = (row_encoder(model, chosen, len(keys)) for chosen in (c2, c1))
     total = recipe.steps * -(-len(keys) // recipe.max_batch)
     pictures = [torch.zeros(0, model.config.in_channels, *size, device=device)]
     for number, start in enumerate(range(0, len(keys), recipe.max_batch)):
@@ -127,27 +129,51 @@ def sample(
             if progress is not None:
                 progress(done + step, total)
 
-        schedule = model.process.schedule
-        if recipe.sampler == "ddim":
-            drawn = ddim(
-                denoise,
-                x_t,
-                schedule,
-                steps=recipe.steps,
-                eta=recipe.eta,
-                keys=chunk,
-                progress=report,
-            )
-        else:
-            drawn = dpmpp_2m(denoise, x_t, schedule, steps=recipe.steps, progress=report)
+        drawn = solve(denoise, x_t, model.process.schedule, recipe, keys=chunk, progress=report)
         pictures.append(drawn)
     return torch.cat(pictures).clamp(-1, 1)
 
 
-def _encoder(
-    model: ComposerModel, chosen: Mapping[str, Tensor], pictures: int
+def solve(
+    denoise: Denoiser,
+    x_T: Float[Tensor, "b c h w"],
+    schedule: NoiseSchedule,
+    recipe: SamplingRecipe,
+    *,
+    keys: Int[Tensor, " b"],
+    progress: Progress | None = None,
+) -> Float[Tensor, "b c h w"]:
+    """Walk from noise to pictures with the recipe's sampler, in one batch.
+
+    Args:
+        denoise: The denoiser.
+        x_T: Standard normal noise.
+        schedule: The schedule that the network was trained with.
+        recipe: Sampler, steps and eta; guidance and clipping are the denoiser's own.
+        keys: One key a sample, from which DDIM's noise is drawn.
+        progress: Called with (finished steps, all steps).
+    """
+    if recipe.sampler == "ddim":
+        return ddim(
+            denoise,
+            x_T,
+            schedule,
+            steps=recipe.steps,
+            eta=recipe.eta,
+            keys=keys,
+            progress=progress,
+        )
+    return dpmpp_2m(denoise, x_T, schedule, steps=recipe.steps, progress=progress)
+
+
+def row_encoder(
+    model: ComposerModel | UpsamplerModel, chosen: Mapping[str, Tensor], pictures: int
 ) -> Callable[[slice], ConditionSignals]:
-    """A function from rows of pictures to their signals; what is shared is encoded here, once."""
+    """A function from rows of pictures to their signals; what is shared is encoded here, once.
+
+    Raises:
+        UserInputError: There are neither one value nor as many values as pictures.
+    """
     for name, value in chosen.items():
         if len(value) not in (1, pictures):
             raise UserInputError(

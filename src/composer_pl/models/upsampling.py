@@ -1,0 +1,115 @@
+"""Sampling of large pictures from small ones, keyed as `models/sampling.py` is."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from composer_pl.diffusion.guidance import guided
+from composer_pl.errors import UserInputError
+from composer_pl.models.sampling import SamplingRecipe, row_encoder, solve
+from composer_pl.models.upsampler import UpsamplerModel, requantised
+from composer_pl.randomness import derive_key, keyed_normal
+
+UPSAMPLING = SamplingRecipe(steps=15, guidance=1.0)
+"""How pictures are upsampled unless told otherwise (paper: 20 steps, no guidance)."""
+
+
+@torch.no_grad()
+def upsample(
+    model: UpsamplerModel,
+    low: Float[Tensor, "b 3 h w"],
+    recipe: SamplingRecipe = UPSAMPLING,
+    *,
+    keys: Int[Tensor, " b"],
+    level: float | None = None,
+    values: Mapping[str, Tensor] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Float[Tensor, "b 3 big_h big_w"]:
+    """Draw a large picture for each small one.
+
+    A picture depends on its key, its small picture, its values, the level and the recipe alone; the
+    batch changes it by the rounding of batched kernels only, as in `sample`.
+
+    Args:
+        model: On its device, in evaluation mode.
+        low: Small pictures in [-1, 1]; rounded to 8 bits first, as GLIDE does, so that a picture
+            read from its file gives the same.
+        recipe: How to sample. Guidance other than 1 moves away from no condition; a model without
+            `values` has nothing to move away from and is run once a step.
+        keys: One key a picture, from which its noise is drawn; the key that drew the small picture
+            will do, as other noise is drawn from it.
+        level: Noise level of the small pictures; None takes the model's setting.
+        values: Values of conditions, one for all pictures (first axis 1) or one for each.
+        progress: Called with (finished steps, all steps).
+
+    Returns:
+        Pictures in [-1, 1] on the model's device, `factor` times the size of `low`.
+
+    Raises:
+        UserInputError: The sizes do not suit the network, the level is one that training did not
+            draw, or there are neither one value nor as many values as keys.
+    """
+    level = model.upsampling.level if level is None else level
+    _check(model, low, keys, level)
+    device = next(model.parameters()).device
+    given = {} if values is None else dict(values)
+    encode = row_encoder(model, given, len(keys))
+    own_keys = torch.tensor([derive_key(int(key), "upsampler") for key in keys], dtype=torch.int64)
+    factor = model.upsampling.factor
+    size = (low.shape[2] * factor, low.shape[3] * factor)
+    total = recipe.steps * -(-len(keys) // recipe.max_batch)
+    pictures = [torch.zeros(0, 3, *size, device=device)]
+    for number, start in enumerate(range(0, len(keys), recipe.max_batch)):
+        rows = slice(start, min(start + recipe.max_batch, len(keys)))
+        chunk = own_keys[rows]
+        small = requantised(low[rows].to(device))
+        levels = torch.full((len(chunk),), level, device=device)
+        noise = keyed_normal(chunk, "low", tuple(small.shape[1:])).to(device)
+        enlarged = model.enlarge(model.noised(small, levels, noise))
+
+        def predict(x_t: Tensor, t: Tensor, signals, enlarged: Tensor = enlarged) -> Tensor:
+            branches = len(x_t) // len(enlarged)
+            return model.predict(x_t, t, enlarged.repeat(branches, 1, 1, 1), signals)
+
+        def report(step: int, steps: int, done: int = number * recipe.steps) -> None:
+            if progress is not None:
+                progress(done + step, total)
+
+        denoise = guided(
+            predict,
+            model.with_level(encode(rows), levels),
+            model.with_level(model.encode({}, model.keep((), len(chunk)).to(device)), levels)
+            if given
+            else None,
+            recipe.guidance,
+            model.process,
+            clip_x_0=recipe.clip_x_0,
+        )
+        x_T = keyed_normal(chunk, "x_T", (3, *size)).to(device)
+        schedule = model.process.schedule
+        pictures.append(solve(denoise, x_T, schedule, recipe, keys=chunk, progress=report))
+    return torch.cat(pictures).clamp(-1, 1)
+
+
+def low_multiple(model: UpsamplerModel) -> int:
+    """What the sides of small pictures must be divisible by."""
+    multiple, factor = model.config.side_multiple, model.upsampling.factor
+    return next(side for side in range(1, multiple + 1) if side * factor % multiple == 0)
+
+
+def _check(model: UpsamplerModel, low: Tensor, keys: Tensor, level: float) -> None:
+    multiple = low_multiple(model)
+    height, width = low.shape[2:]
+    if len(low) != len(keys):
+        problem, advice = f"one key a picture, found {len(keys)} for {len(low)}", "give as many"
+    elif height % multiple or width % multiple or not height or not width:
+        problem = f"sides that are multiples of {multiple}, found {height}x{width}"
+        advice = "give pictures of other sides"
+    elif not 0 <= level <= model.upsampling.max_level:
+        problem = f"a level in 0..{model.upsampling.max_level}, as trained, found {level}"
+        advice = "correct it"
+    else:
+        return
+    raise UserInputError(f"Upsampling pictures: expected {problem}. Next: {advice}.")
