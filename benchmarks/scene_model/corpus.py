@@ -1,0 +1,173 @@
+"""Scenes with their whole truth as tensors on one device: what everything here is trained on.
+
+Scene descriptions and captions are pure Python and are made by worker processes; pictures and
+truth are rendered on the device and stay there, so that training never waits for a disk.
+"""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Bool, Int8, Int32, UInt8
+from torch import Tensor
+
+from composer_pl.data.scenes.captions import captions
+from composer_pl.data.scenes.description import Scene
+from composer_pl.data.scenes.render import render
+from composer_pl.data.scenes.rules import SceneRules
+from composer_pl.data.scenes.sampler import SceneSampler
+from composer_pl.data.scenes.truth import instance_classes, near_depth, outlines
+from composer_pl.data.scenes.vocabulary import ATTRIBUTES, COLORS, MAX_OBJECTS, PATTERNS
+
+SIZE = 128
+"""Side of the pictures: the canvas that extractors see; the base model's target is half of it."""
+
+CONTEXT = 64
+"""Token ids of a caption; the longest of 20,000 captions of five objects takes 56."""
+
+UNSEEN = 10_000_000
+"""Scenes from here on are in no training set."""
+
+_COLUMNS = (
+    ("size", tuple(ATTRIBUTES["size"])),
+    ("material", tuple(ATTRIBUTES["material"])),
+    ("color", tuple(ATTRIBUTES["color"])),
+    ("shape", tuple(ATTRIBUTES["shape"])),
+    ("pattern", PATTERNS),
+    ("second_color", tuple(COLORS)),
+)
+
+
+@dataclass(kw_only=True)
+class Corpus:
+    """Scenes as tensors.
+
+    Attributes:
+        indices: Number of each scene, `Scene.index`.
+        scenes: The descriptions.
+        pixels: sRGB.
+        ids: Instance seen at each pixel; 0 is none, object i is i + 1, the nearest first.
+        classes: Index in `vocabulary.SHAPES`, -1 on floor and sky.
+        depth: `truth.near_depth` times 255: near is 255.
+        outlines: `truth.outlines`.
+        attributes: Size, material, color, shape, pattern, second color of each object as indices in
+            the order of the vocabulary; -1 is none, a row of -1 no object.
+        tokens: CLIP's token ids of each caption, zeros after the end token.
+        texts: The captions.
+    """
+
+    indices: list[int]
+    scenes: list[Scene]
+    pixels: UInt8[Tensor, "n 3 128 128"]
+    ids: UInt8[Tensor, "n 128 128"]
+    classes: Int8[Tensor, "n 128 128"]
+    depth: UInt8[Tensor, "n 128 128"]
+    outlines: Bool[Tensor, "n 128 128"]
+    attributes: Int8[Tensor, "n 5 6"]
+    tokens: Int32[Tensor, "n texts 64"]
+    texts: list[list[str]]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def build_corpus(
+    indices: Sequence[int],
+    *,
+    rules: SceneRules | None = None,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    texts: int = 3,
+    workers: int = 0,
+    batch: int = 512,
+    log: Callable[[str], None] = print,
+) -> Corpus:
+    """Sample, word and render scenes.
+
+    Args:
+        indices: Which scenes of the seed.
+        rules: What they may hold.
+        seed: Of the sampler.
+        device: Where to render; the tensors lie there.
+        texts: Captions a scene.
+        workers: Processes for descriptions and captions; 0 makes them here.
+        batch: Scenes rendered together.
+        log: Told the time that both halves took.
+    """
+    # Here, not at the top: it brings open_clip with it; before workers begin, which inherit it.
+    from composer_pl_caption.tokens import Tokenizer
+
+    began = time.monotonic()
+    indices = list(indices)
+    parts = [indices[i : i + 256] for i in range(0, len(indices), 256)]
+    describe = partial(_described, rules or SceneRules(), seed, texts, Tokenizer(CONTEXT))
+    if workers:
+        with multiprocessing.get_context("fork").Pool(workers) as pool:
+            described = pool.map(describe, parts, chunksize=1)
+    else:
+        described = [describe(part) for part in parts]
+    scenes = [scene for part in described for scene in part[0]]
+    worded = [words for part in described for words in part[1]]
+    tokens = torch.cat([part[2] for part in described])
+    attributes = torch.cat([part[3] for part in described])
+    middle = time.monotonic()
+
+    n, side = len(scenes), (SIZE, SIZE)
+
+    def empty(*shape: int, dtype: torch.dtype = torch.uint8) -> Tensor:
+        return torch.empty(n, *shape, *side, dtype=dtype, device=device)
+
+    pixels, ids, depth = empty(3), empty(), empty()
+    classes, lines = empty(dtype=torch.int8), empty(dtype=torch.bool)
+    for first in range(0, n, batch):
+        part = slice(first, min(first + batch, n))
+        drawn = render(scenes[part], SIZE, device=device, block=batch * SIZE * SIZE)
+        pixels[part], ids[part] = drawn.pixels, drawn.ids
+        classes[part] = instance_classes(drawn).to(torch.int8)
+        depth[part] = (near_depth(drawn.depth)[:, 0] * 255).round().to(torch.uint8)
+        lines[part] = outlines(drawn)[:, 0] > 0
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
+    end = time.monotonic()
+    log(
+        f"{n} scenes: described in {middle - began:.1f} s, rendered in {end - middle:.1f} s "
+        f"({n / max(end - middle, 1e-9):.0f} a second)"
+    )
+    return Corpus(
+        indices=indices,
+        scenes=scenes,
+        pixels=pixels,
+        ids=ids,
+        classes=classes,
+        depth=depth,
+        outlines=lines,
+        attributes=attributes.to(device),
+        tokens=tokens.to(device),
+        texts=worded,
+    )
+
+
+def _described(
+    rules: SceneRules,
+    seed: int,
+    texts: int,
+    tokenize: Callable[[Sequence[str]], tuple[Tensor, int]],
+    indices: Sequence[int],
+) -> tuple[list[Scene], list[list[str]], Tensor, Tensor]:
+    """Scenes, captions, token ids and attributes of a part; runs in a worker process."""
+    torch.set_num_threads(1)
+    sampler = SceneSampler(seed, rules)
+    scenes = [sampler.scene(index) for index in indices]
+    worded = [[caption.text for caption in captions(scene, texts)] for scene in scenes]
+    tokens, cut = tokenize([text for words in worded for text in words])
+    assert not cut, "a caption is longer than CONTEXT"
+    attributes = torch.full((len(scenes), MAX_OBJECTS, len(_COLUMNS)), -1, dtype=torch.int8)
+    for row, scene in zip(attributes, scenes, strict=True):
+        for cells, thing in zip(row, scene.objects, strict=False):
+            for column, (name, values) in enumerate(_COLUMNS):
+                value = getattr(thing, name)
+                cells[column] = values.index(value) if value else -1
+    return scenes, worded, tokens.to(torch.int32).view(len(scenes), texts, CONTEXT), attributes
