@@ -24,6 +24,7 @@ COMMANDS = {
     "compose": ("composer_pl.cli.compose", "compose pictures from conditions of several"),
     "scenes": ("composer_pl.cli.scenes", "render scenes with captions, depth and instances"),
     "eval": ("composer_pl.cli.evaluate", "measure a model"),
+    "doctor": ("composer_pl.cli.doctor", "what works on this machine, and what mends the rest"),
 }
 """Command -> (module, one line of help)."""
 

@@ -10,16 +10,9 @@ import logging
 import os
 from pathlib import Path
 
+from composer_pl.folders import weights_folder
+
 logger = logging.getLogger(__name__)
-
-
-def weights_folder() -> Path:
-    """Return the cache folder: `COMPOSER_PL_CACHE`, else the XDG cache. It need not exist."""
-    own = os.environ.get("COMPOSER_PL_CACHE")
-    if own:
-        return Path(own).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser().absolute() / "composer-pl" / "weights"
 
 
 def file_digest(path: Path) -> str:
