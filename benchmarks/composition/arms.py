@@ -45,11 +45,14 @@ NEVER_TOGETHER: tuple[str, str] = ("sketch", "color")
 """Conditions of which arm B never keeps both."""
 
 RULES: dict[str, SceneRules] = {
-    "A": SceneRules(excluded=HELD_OUT),
-    "B": SceneRules(correlated={f"{m} {size}": 0.9 for m, size in USUAL_SIZE.items()}),
-    "judge": SceneRules(),
+    "A": SceneRules(max_objects=3, excluded=HELD_OUT),
+    "B": SceneRules(
+        max_objects=3, correlated={f"{m} {size}": 0.9 for m, size in USUAL_SIZE.items()}
+    ),
+    "judge": SceneRules(max_objects=3),
 }
-"""Scenes of each arm, and those that the judge learns from."""
+"""Scenes of each arm, and those that the judge learns from: one to three objects, which a few
+minutes of training at 64 px can tell apart."""
 
 
 def keep_filter(arm: str) -> KeepFilter:
