@@ -307,12 +307,14 @@ def test_activation_is_taken_from_the_configuration(clip, tmp_path):
     plain = write_folder(tmp_path / "plain", clip, {**TINY, "quick_gelu": False})
     first, second = (Caption(weights_file=place).build_extractor() for place in (quick, plain))
     assert (first(TEXTS) - second(TEXTS)).abs().max() > 1e-3
-    assert all(MODELS[name].quick_gelu for name in WEIGHTS)
+    assert {name for name in WEIGHTS if not MODELS[name].quick_gelu} == {"tiny-scenes"}
 
 
 def test_named_models_equal_open_clips_own_table():
     open_clip = pytest.importorskip("open_clip")
     for name, sizes in MODELS.items():
+        if WEIGHTS[name].packaged:  # our own
+            continue
         config = open_clip.get_model_config(name)
         known = open_clip.pretrained.get_pretrained_cfg(name, "openai")
         assert known["url"] == WEIGHTS[name].url

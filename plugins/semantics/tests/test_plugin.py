@@ -16,7 +16,7 @@ from composer_pl.plugin import (
 from composer_pl.plugin.testing import PluginContract
 from composer_pl_semantics import Semantics
 from composer_pl_semantics.clip import normalise
-from composer_pl_semantics.clip_models import architecture
+from composer_pl_semantics.clip_models import MODELS, architecture
 
 DIMS = BackboneDims(time_dim=32, context_dim=16, hint_channels=8, hint_scale=2)
 TINY = {
@@ -180,7 +180,8 @@ def test_agreement_equals_the_captions(folder):
         pytest.skip("composer-pl-caption is not installed")
     from composer_pl_caption import Caption
 
-    for choice in ({}, {"model": "ViT-L-14-336"}, {"weights_file": folder}):
+    models = [{"model": name} for name in MODELS]
+    for choice in ({}, *models, {"weights_file": folder}):
         assert Semantics(**choice).agreement() == Caption(**choice).agreement()
     assert Semantics().agreement() != Caption(model="ViT-L-14-336").agreement()
 

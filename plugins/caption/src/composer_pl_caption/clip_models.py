@@ -13,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 
 from composer_pl.plugin import ConfigError, MissingWeightsError, WeightSpec
 
+from .shipped import MADE_OF, TINY_SCENES
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
@@ -65,7 +67,27 @@ def _large(image_size: int) -> Architecture:
     )
 
 
-MODELS = {"ViT-L-14": _large(224), "ViT-L-14-336": _large(336)}
+_TINY_SCENES = Architecture(
+    embed_dim=160,
+    image_size=64,
+    patch_size=8,
+    vision_width=160,
+    vision_layers=5,
+    vision_head_width=32,
+    text_width=96,
+    text_heads=3,
+    text_layers=4,
+    context_length=64,
+    quick_gelu=False,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+)
+
+MODELS = {
+    "ViT-L-14": _large(224),
+    "ViT-L-14-336": _large(336),
+    "tiny-scenes": _TINY_SCENES,
+}
 """Models known by name; each has one file of weights, so a name never means random ones."""
 
 _FILES = "https://openaipublic.azureedge.net/clip/models"
@@ -90,6 +112,7 @@ WEIGHTS = {
         origin=_ORIGIN,
         converted="clip-vit-l-14-336px-openai.safetensors",
     ),
+    "tiny-scenes": TINY_SCENES,
 }
 
 
@@ -122,11 +145,13 @@ def architecture(model: str, weights_file: str | None) -> Architecture:
 def identity(model: str, weights_file: str | None) -> str:
     """Return what tells one set of weights from another: 16 digits of a sha256.
 
-    It is that of the original file where a converted one names it. Where nothing is there to be
-    read, as on a machine that only samples, the path stands for it.
+    It is that of the original file where a converted one names it, and that of the trained state
+    for the tiny CLIP, which caption and semantics ship in different files. Where nothing is there
+    to be read, as on a machine that only samples, the path stands for it.
     """
     if weights_file is None:
-        return WEIGHTS[model].sha256[:16]
+        spec = WEIGHTS[model]
+        return (MADE_OF if spec.packaged else spec.sha256)[:16]
     try:
         place = tensors_path(weights_file)
         if place.suffix == ".safetensors":

@@ -24,7 +24,7 @@ from .clip_tensors import convert
 from .encoder import CaptionEncoder
 from .extractor import CaptionExtractor
 
-Model = Literal["ViT-L-14", "ViT-L-14-336"]
+Model = Literal["ViT-L-14", "ViT-L-14-336", "tiny-scenes"]
 
 
 class Caption(ConditionPlugin):
@@ -32,12 +32,14 @@ class Caption(ConditionPlugin):
 
     Row 0 is the sentence, of length sqrt(width); rows 1 to 77 are the words after the last
     LayerNorm; rows after the end token are zeros. Over-long captions keep the end token.
+    The tiny CLIP has 64 words.
 
     Args:
-        model: Which of OpenAI's CLIPs; both have the same text tower sizes but other weights.
+        model: Which of OpenAI's CLIPs (both have the same text tower sizes but other weights), or
+            `tiny-scenes`, which knows procedural scenes only and is shipped with this package.
         weights_file: Its weights on disk: OpenAI's `.pt`, a `.safetensors` in its layout or
             transformers', or a folder of open_clip's with `open_clip_config.json`, which then
-            decides the sizes and the activation. None takes the file that
+            decides the sizes and the activation. None takes the shipped file, or the one that
             `composer-pl plugins fetch caption` put into the cache.
         drop_prob: Probability of dropping the caption.
     """

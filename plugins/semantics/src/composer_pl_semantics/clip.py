@@ -124,8 +124,13 @@ class ImageTower(nn.Module):
         return image[:, :, top : top + self.size, left : left + self.size]
 
 
-def _empty_clip(architecture: Architecture) -> Any:
-    """Build open_clip's CLIP without memory behind its parameters."""
+def build_clip(architecture: Architecture) -> Any:
+    """Build open_clip's CLIP, untrained.
+
+    Raises:
+        ConfigError: The sizes do not fit together.
+        MissingDependencyError: open_clip is absent.
+    """
     open_clip = require("open_clip", needed_by="CLIP", install="open_clip_torch")
     sizes = asdict(architecture)
     vision = {
@@ -145,18 +150,23 @@ def _empty_clip(architecture: Architecture) -> Any:
         "mlp_ratio": sizes["text_mlp_ratio"],
     }
     try:
-        with torch.device("meta"):
-            return open_clip.CLIP(
-                embed_dim=sizes["embed_dim"],
-                vision_cfg=open_clip.CLIPVisionCfg(**vision),
-                text_cfg=open_clip.CLIPTextCfg(**text),
-                quick_gelu=sizes["quick_gelu"],
-            )
+        return open_clip.CLIP(
+            embed_dim=sizes["embed_dim"],
+            vision_cfg=open_clip.CLIPVisionCfg(**vision),
+            text_cfg=open_clip.CLIPTextCfg(**text),
+            quick_gelu=sizes["quick_gelu"],
+        )
     except (AssertionError, RuntimeError, ValueError, ZeroDivisionError) as error:
         raise ConfigError(
             f"Building CLIP: expected sizes that fit together, found {architecture} ({error}). "
             f"Next: correct open_clip_config.json beside the weights."
         ) from error
+
+
+def _empty_clip(architecture: Architecture) -> Any:
+    """Build CLIP without memory behind its parameters."""
+    with torch.device("meta"):
+        return build_clip(architecture)
 
 
 def _filled(tower: Any, path: Path, *, visual: bool) -> Any:

@@ -23,7 +23,7 @@ from .clip import ImageTower, check_normalised
 from .clip_models import MODELS, WEIGHTS, Architecture, architecture, identity, tensors_path
 from .clip_tensors import convert
 
-Model = Literal["ViT-L-14", "ViT-L-14-336"]
+Model = Literal["ViT-L-14", "ViT-L-14-336", "tiny-scenes"]
 
 
 class SemanticsEncoder(VectorEncoder):
@@ -46,10 +46,11 @@ class Semantics(ConditionPlugin):
     `model="ViT-L-14-336"` is the paper's. Whichever it is, the caption must use the same.
 
     Args:
-        model: Which of OpenAI's CLIPs.
+        model: Which of OpenAI's CLIPs, or `tiny-scenes`, which knows procedural scenes only and is
+            shipped with this package.
         weights_file: Its weights on disk: OpenAI's `.pt`, a `.safetensors` in its layout or
             transformers', or a folder of open_clip's with `open_clip_config.json`, which then
-            decides the sizes and the activation. None takes the file that
+            decides the sizes and the activation. None takes the shipped file, or the one that
             `composer-pl plugins fetch semantics` put into the cache.
         tokens: Context tokens; the paper makes eight of image embedding and palette together.
         drop_prob: Probability of dropping the embedding.
