@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from composer_pl.plugin import ConfigError, MissingWeightsError, RepresentationError, require
 
-DepthModel = Literal["depth-anything-v2-small", "dpt-large"]
+DepthModel = Literal["depth-anything-v2-small", "dpt-large", "tiny-scenes"]
 
 # The first fusion block has no second input, so this layer is never run; Intel's file lacks it.
 _NEVER_RUN = "neck.fusion_stage.layers.0.residual_layer1."
@@ -30,6 +30,7 @@ class _Family:
         std: Pixel deviation.
         multiple: What the sides of its pictures must be divisible by.
         square: Whether they must be square.
+        canvas: Side of the picture that it sees where nothing else is said.
     """
 
     architecture: str
@@ -37,6 +38,7 @@ class _Family:
     std: tuple[float, float, float]
     multiple: int
     square: bool
+    canvas: int
 
 
 _FAMILIES: dict[str, _Family] = {
@@ -46,6 +48,7 @@ _FAMILIES: dict[str, _Family] = {
         std=(0.229, 0.224, 0.225),
         multiple=14,
         square=False,
+        canvas=252,  # what a data canvas of 256 holds in patches of 14
     ),
     "dpt-large": _Family(
         architecture="DPTForDepthEstimation",
@@ -53,12 +56,29 @@ _FAMILIES: dict[str, _Family] = {
         std=(0.5, 0.5, 0.5),
         multiple=32,
         square=True,
+        canvas=252,
+    ),
+    "tiny-scenes": _Family(
+        architecture="DPTForDepthEstimation",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        multiple=32,
+        square=True,
+        canvas=128,
     ),
 }
 
 
+def default_canvas(model: str) -> int:
+    """Side of the picture that an estimator sees where nothing else is said.
+
+    A name that is none gets that of the default: it is refused where the estimator is built.
+    """
+    return _FAMILIES[model if model in _FAMILIES else "depth-anything-v2-small"].canvas
+
+
 def architecture_config(transformers: ModuleType, model: DepthModel) -> Any:
-    """The published architecture as a transformers config, so that no config file is needed."""
+    """The architecture of a model as a transformers config, so that no config file is needed."""
     if model == "dpt-large":
         return transformers.DPTConfig(
             hidden_size=1024,
@@ -70,6 +90,22 @@ def architecture_config(transformers: ModuleType, model: DepthModel) -> Any:
             backbone_out_indices=[5, 11, 17, 23],
             neck_hidden_sizes=[256, 512, 1024, 1024],
             fusion_hidden_size=256,
+        )
+    if model == "tiny-scenes":
+        return transformers.DPTConfig(
+            hidden_size=128,
+            num_hidden_layers=6,
+            num_attention_heads=4,
+            intermediate_size=512,
+            image_size=128,
+            patch_size=8,
+            backbone_out_indices=[1, 2, 4, 5],
+            neck_hidden_sizes=[32, 48, 64, 96],
+            # a quarter of the usual sizes: maps come at the size of the picture, not at twice it
+            reassemble_factors=[2, 1, 0.5, 0.25],
+            fusion_hidden_size=40,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
         )
     backbone = transformers.Dinov2Config(
         hidden_size=384,

@@ -19,7 +19,12 @@ from composer_pl.plugin import (
     WeightSpec,
     resolve_weights,
 )
-from composer_pl_depth.estimators import DepthEstimator, DepthModel, load_network
+from composer_pl_depth.estimators import (
+    DepthEstimator,
+    DepthModel,
+    default_canvas,
+    load_network,
+)
 from composer_pl_depth.reading import read_depth
 from composer_pl_depth.weights import WEIGHTS
 
@@ -29,17 +34,20 @@ class Depth(ConditionPlugin):
 
     Differs from the paper: the default estimator is Depth Anything V2 Small, which is a fourteenth
     of the size and sharper than the paper's MiDaS; `model="dpt-large"` is MiDaS v3 for fidelity.
+    `model="tiny-scenes"` knows procedural scenes only and is shipped with this package.
     Each picture's own range is stretched to [0, 1] (see `composer_pl_depth.estimators.normalise`).
 
     Args:
         model: Estimator.
         weights_file: Its weights on disk, a `.safetensors` or `.bin` file, or a folder in
-            transformers' layout, whose `config.json` then decides the size; None takes the file
-            that `composer-pl plugins fetch` put into the cache. Metric models, whose near is small,
-            are refused from a folder; a bare file does not tell that it is one.
-        canvas: Side of the picture that the estimator sees. 252 is what a data canvas of 256 holds
-            in patches of 14; the networks were trained at 518 (Depth Anything) and 384 (DPT), which
-            give finer maps where the data canvas is that large.
+            transformers' layout, whose `config.json` then decides the size; None takes the shipped
+            file, or the one that `composer-pl plugins fetch` put into the cache. Metric models,
+            whose near is small, are refused from a folder; a bare file does not tell that it is
+            one.
+        canvas: Side of the picture that the estimator sees; None is 128 for `tiny-scenes` and 252
+            for the others, which is what a data canvas of 256 holds in patches of 14. Those were
+            trained at 518 (Depth Anything) and 384 (DPT), which give finer maps where the data
+            canvas is that large.
         drop_prob: Probability of dropping the condition for a sample.
     """
 
@@ -53,12 +61,14 @@ class Depth(ConditionPlugin):
         *,
         model: DepthModel = "depth-anything-v2-small",
         weights_file: str | None = None,
-        canvas: int = 252,
+        canvas: int | None = None,
         drop_prob: float = 0.5,
     ):
         self.model: DepthModel = model
         self.weights_file = weights_file
-        self.canvas = canvas  # pyright: ignore[reportAttributeAccessIssue]
+        # None is settled here, so that equal settings are equal, in files and caches too
+        side = default_canvas(model) if canvas is None else canvas
+        self.canvas = side  # pyright: ignore[reportAttributeAccessIssue]
         self.drop_prob = drop_prob
 
     @property

@@ -1,6 +1,7 @@
 """Where the weights of the depth estimators come from, as data."""
 
 from composer_pl.plugin import WeightSpec
+from composer_pl_depth.shipped import TINY_SCENES
 
 # The revisions that carry these digests; "main" could be changed under us.
 _REVISION = "5426e4f0f36572d16453bbda7a8389317b1bef99"
@@ -25,5 +26,6 @@ WEIGHTS: dict[str, WeightSpec] = {
         origin="Ranftl et al., Vision Transformers for Dense Prediction, ICCV 2021 (MiDaS v3); "
         "Intel on Hugging Face",
     ),
+    "tiny-scenes": TINY_SCENES,
 }
 """By the value of `Depth.model`."""
