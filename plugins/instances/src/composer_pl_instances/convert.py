@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from composer_pl.plugin import ComposerPLError, UserInputError
-from composer_pl_instances.networks import FORMAT, build_described, check_description
+from composer_pl_instances.networks import check_description, file_metadata
 
 _KNOWN = re.compile(
     r"torch\.nn\.modules\.\w+\.\w+"
@@ -69,21 +69,7 @@ def convert(source: Path, target: Path) -> None:
     tensors = {name: tensor.contiguous().clone() for name, tensor in _tensors(network, source)}
     if isinstance(attributes.get("nc"), int):
         description["nc"] = attributes["nc"]
-    rebuilt = build_described(description, source)
-    try:
-        rebuilt.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except RuntimeError as error:
-        raise _refusal(source, f"tensors that do not fit its own description ({error})") from error
-    classes = rebuilt.model[-1].nc
-    if len(names) != classes:
-        raise _refusal(source, f"{len(names)} class names for {classes} classes")
-    metadata = {
-        "format": FORMAT,
-        "network": json.dumps(description),
-        "names": json.dumps([str(name) for name in names]),
-        "stride": json.dumps([float(stride) for stride in rebuilt.stride]),
-        "license": "AGPL-3.0-only",
-    }
+    metadata = file_metadata(description, names, tensors, source)
     save_file(tensors, target, metadata=metadata)
 
 

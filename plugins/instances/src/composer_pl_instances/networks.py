@@ -1,12 +1,15 @@
-"""The published networks, and how a converted one is built."""
+"""The published networks and the shipped one, and how a converted one is built."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from composer_pl.plugin import MissingDependencyError, UserInputError, WeightSpec
+from composer_pl_instances import tiny
 from composer_pl_instances.quiet import quiet_import
 
 FORMAT = "composer-pl-instances/1"
@@ -46,9 +49,24 @@ CHECKPOINTS: dict[str, WeightSpec] = {
     "yolov8n-seg": _checkpoint(
         "yolov8n-seg", "a7cd8f929e1903d78a12a48efecab430209f18dc46cb96c3599a5980c63c423c", 7071756
     ),
+    "tiny-scenes": WeightSpec(
+        name="yolo-tiny-scenes-seg.safetensors",
+        url="",
+        sha256="",
+        size=0,
+        license="AGPL-3.0-only",
+        origin="composer-pl, trained on its own procedural scenes; shipped in this package",
+        packaged=str(Path(__file__).with_name("weights") / "yolo-tiny-scenes-seg.safetensors"),
+    ),
 }
 """By the name that `Instances(model=...)` takes. Ultralytics publishes no digests; these are those
-that several independent users recorded for the files of that release."""
+that several independent users recorded for the files of that release. The last one is shipped."""
+
+CANVAS = 640
+"""Side of the picture that published networks are trained at."""
+
+CANVASES = {"tiny-scenes": tiny.CANVAS}
+"""That of the others."""
 
 
 def load_network(path: Path) -> tuple[Any, tuple[str, ...]]:
@@ -89,6 +107,38 @@ def load_network(path: Path) -> tuple[Any, tuple[str, ...]]:
     network.eval().requires_grad_(False)
     network.fuse(verbose=False)
     return network, tuple(str(name) for name in names)
+
+
+def file_metadata(
+    description: dict[str, Any], names: Sequence[str], tensors: dict[str, Tensor], path: Path
+) -> dict[str, str]:
+    """Metadata of a converted file, after holding tensors and names to the description.
+
+    Args:
+        description: Of the network, with its number of classes as `nc`.
+        names: Of the classes.
+        tensors: What the file will hold.
+        path: A file, for messages.
+
+    Raises:
+        UserInputError: They do not fit each other.
+    """
+    plain = json.dumps(description)  # before the library writes into it
+    network = build_described(description, path)
+    try:
+        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise _refusal(path, f"tensors that do not fit its own description ({error})") from error
+    classes = network.model[-1].nc
+    if len(names) != classes:
+        raise _refusal(path, f"{len(names)} class names for {classes} classes")
+    return {
+        "format": FORMAT,
+        "network": plain,
+        "names": json.dumps([str(name) for name in names]),
+        "stride": json.dumps([float(stride) for stride in network.stride]),
+        "license": "AGPL-3.0-only",
+    }
 
 
 def build_described(description: Any, path: Path) -> Any:

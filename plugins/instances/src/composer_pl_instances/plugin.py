@@ -21,7 +21,7 @@ from composer_pl.plugin import (
 from composer_pl_instances.agreement import soft_iou
 from composer_pl_instances.codes import CHANNELS
 from composer_pl_instances.extractor import InstanceExtractor
-from composer_pl_instances.networks import CHECKPOINTS
+from composer_pl_instances.networks import CANVAS, CANVASES, CHECKPOINTS
 from composer_pl_instances.reading import read_label_map
 
 
@@ -44,11 +44,13 @@ class Instances(ConditionPlugin):
     shapes only.
 
     Args:
-        model: Which of the published networks to use.
+        model: Which network to use: a published one, trained on photos of COCO's 80 classes, or
+            `tiny-scenes`, trained on this library's procedural scenes and shipped with the package.
         weights_file: A file to use instead of the cached one: a `.pt` of ultralytics with any
             classes (converted once, nothing in it is executed), or the converted `.safetensors`.
-        canvas: Side of the picture that the network sees, a multiple of 32. Published networks are
-            trained at 640; at 320 extraction is four times as fast and small things are missed.
+        canvas: Side of the picture that the network sees, a multiple of 32; None for the side that
+            `model` is trained at, 640, or 256 for `tiny-scenes`. Published networks are four times
+            as fast at 320 and miss small things.
         confidence: Least score of a detection.
         overlap: Boxes of one class that overlap more than this (intersection over union) are one
             detection. Not used by YOLO26, which does without.
@@ -63,9 +65,9 @@ class Instances(ConditionPlugin):
     def __init__(
         self,
         *,
-        model: Literal["yolo26n-seg", "yolo11n-seg", "yolov8n-seg"] = "yolo26n-seg",
+        model: Literal["yolo26n-seg", "yolo11n-seg", "yolov8n-seg", "tiny-scenes"] = "yolo26n-seg",
         weights_file: str | None = None,
-        canvas: int = 640,
+        canvas: int | None = None,
         confidence: float = 0.25,
         overlap: float = 0.7,
         max_instances: int = 100,
@@ -73,7 +75,8 @@ class Instances(ConditionPlugin):
     ):
         self.model = model
         self.weights_file = weights_file
-        self.canvas = canvas
+        # The number, not None: models and caches record it, as they did before there was None.
+        self.canvas = CANVASES.get(model, CANVAS) if canvas is None else canvas
         self.confidence = confidence
         self.overlap = overlap
         self.max_instances = max_instances
@@ -107,7 +110,7 @@ class Instances(ConditionPlugin):
         self._check()
         spec = self._checkpoint()
         if self.weights_file:  # any file that the user names is welcome, so no digest is expected
-            spec = replace(spec, sha256="", size=0)
+            spec = replace(spec, sha256="", size=0, converted=spec.converted or spec.name)
         path = resolve_weights(
             spec, condition="instances", path=self.weights_file, convert=self.convert_weights
         )
