@@ -1,12 +1,13 @@
-"""A tiny model whose output is not zero."""
+"""Tiny models whose output is not zero."""
 
 import pytest
 import torch
 from fakes import FakeGlobal, FakeLocal
-from tiny import TINY
+from tiny import TINY, UPSAMPLER
 
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.models.base import ComposerModel
+from composer_pl.models.upsampler import UpsamplerModel, UpsamplingConfig
 
 
 @pytest.fixture
@@ -16,6 +17,15 @@ def model():
         TINY, ProcessConfig(prediction="v"), {"mean": FakeGlobal(), "grey": FakeLocal()}
     )
     for parameter in built.parameters():  # the last layers start at zero
+        torch.nn.init.normal_(parameter, std=0.1)
+    return built.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def upsampler():
+    torch.manual_seed(0)
+    built = UpsamplerModel(UPSAMPLER, ProcessConfig(prediction="v"), {}, UpsamplingConfig())
+    for parameter in built.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return built.eval().requires_grad_(False)
 

@@ -15,6 +15,7 @@ from composer_pl.models.storage import (
     MODEL_PREFIX,
     WEIGHTS,
     load_model,
+    load_upsampler,
     save_model,
 )
 
@@ -161,3 +162,46 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
 def test_nothing_there_is_said(tmp_path):
     with pytest.raises(CheckpointError, match="found nothing there"):
         load_model(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_folder_gives_back_the_upsampler_bit_by_bit(upsampler, tmp_path, half):
+    weights = upsampler.state_dict()
+    if half:
+        weights = {name: tensor.half() for name, tensor in weights.items()}
+    save_model(upsampler, tmp_path, weights=weights)
+    loaded = load_upsampler(tmp_path)
+    assert loaded.describe() == upsampler.describe()
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, weights[name].float())
+
+
+def test_a_model_of_the_other_kind_is_refused_in_one_line(model, upsampler, tmp_path):
+    save_model(upsampler, tmp_path / "u")
+    save_model(model, tmp_path / "m")
+    torch.save(checkpoint(upsampler), tmp_path / "u.ckpt")
+    for path in (tmp_path / "u", tmp_path / "u.ckpt"):
+        with pytest.raises(CheckpointError, match="expected a base model, found an upsampler") as e:
+            load_model(path)
+        assert str(path) in str(e.value)
+        assert "\n" not in str(e.value)
+    with pytest.raises(CheckpointError, match="expected an upsampler, found a base model"):
+        load_upsampler(tmp_path / "m")
+    assert load_upsampler(tmp_path / "u.ckpt").describe() == upsampler.describe()
+
+
+def test_a_folder_of_before_kinds_loads(model, tmp_path):
+    save_model(model, tmp_path)
+    config = json.loads((tmp_path / CONFIG).read_text())
+    del config["kind"]
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    assert load_model(tmp_path).describe() == model.describe()
+
+
+def test_weights_of_another_upsampler_are_refused(upsampler, tmp_path):
+    weights = dict(upsampler.state_dict())
+    weights.pop("level.0.weight")
+    save_model(upsampler, tmp_path, weights=weights)
+    message = r"level\.0\.weight is missing\). Next: give another copy"
+    with pytest.raises(CheckpointError, match=message):
+        load_upsampler(tmp_path)

@@ -10,6 +10,7 @@ HELP = "Compose new pictures from parts of several photos, a caption, colours, d
 
 MOST_ON_SHEET = 64
 """Pictures that the sheet shows; each is a file of its own in any case."""
+_CELL = 192  # pixels of the sheet that a picture gets, about
 
 
 class _Ordered(argparse.Action):
@@ -24,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.set_defaults(sources=[])
     parser.add_argument("--ckpt", required=True, metavar="C", help="model folder or .ckpt file")
+    parser.add_argument(
+        "--upsampler", metavar="U", help="folder or .ckpt file of an upsampler for that model"
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(
         "--from",
@@ -68,7 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="a value to be guided away from: caption=blurry; may be repeated",
     )
-    parser.add_argument("--size", default="", metavar="HxW", help="default: the model's own")
+    parser.add_argument(
+        "--upsampler-steps", type=int, metavar="N", help="sampling steps of the upsampler"
+    )
+    parser.add_argument(
+        "--size", default="", metavar="HxW", help="before upsampling; default: the model's own"
+    )
     parser.add_argument("--raw-weights", action="store_true", help="not the averaged ones")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
 
@@ -79,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.cli.settings import parse_names, parse_settings
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.panels import as_tensor, composition_rows
+    from composer_pl.files import replacing
     from composer_pl.models.sampling import SamplingRecipe
     from composer_pl.sheet import contact_sheet
 
@@ -86,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = SamplingRecipe(
         sampler=args.sampler, steps=args.steps, guidance=args.guidance, eta=args.eta
     )
+    upsampling = _upsampling(args)
     size = _size(args.size)
     wanted = _pairs(args.sources)
     composer = Composer.from_pretrained(
@@ -93,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         averaged=not args.raw_weights,
         settings=parse_settings(args.set),
+        upsampler=args.upsampler,
     )
     parts = _gather(composer, wanted, args)
     against = parts.only(*parse_names(args.against), origin="what is given, by --against")
@@ -105,17 +117,39 @@ def run(args: argparse.Namespace) -> int:
         recipe=recipe,
         size=size,
         against=against,
+        upsampling=upsampling,
         progress=_progress if sys.stderr.isatty() else None,
     )
     shown = [as_tensor(picture) for picture in pictures[:MOST_ON_SHEET]]
-    sheet = contact_sheet(composition_rows(parts, composer.model.plugins, shown), cell=192)
+    longest = max(pictures[0].size)
+    cell = longest * round(_CELL / longest) or _CELL  # whole multiples keep pixels square
+    sheet = contact_sheet(composition_rows(parts, composer.model.plugins, shown), cell=cell)
     with writing(out):
         for i, picture in enumerate(pictures):
-            picture.save(out / f"{i:03d}.png")
+            with replacing(out / f"{i:03d}.png") as path:
+                picture.save(path)
         parts.save(out / "parts.safetensors")
-        sheet.save(out / "sheet.png")
+        with replacing(out / "sheet.png") as path:
+            sheet.save(path)
     print(f"{out / 'sheet.png'}: {len(pictures)} pictures from {', '.join(parts) or 'nothing'}")
     return 0
+
+
+def _upsampling(args: argparse.Namespace):
+    """The recipe of the upsampler; None for the default."""
+    from dataclasses import replace
+
+    from composer_pl.errors import UserInputError
+    from composer_pl.models.upsampling import UPSAMPLING
+
+    if args.upsampler_steps is None:
+        return None
+    if args.upsampler is None:
+        raise UserInputError(
+            "Reading the options of compose: --upsampler-steps needs an --upsampler, found none. "
+            "Next: add --upsampler FOLDER, or leave --upsampler-steps out."
+        )
+    return replace(UPSAMPLING, steps=args.upsampler_steps)
 
 
 def _pairs(sources: Sequence[tuple[str, str]]) -> list[tuple[str, list[str] | None]]:

@@ -9,14 +9,17 @@ from PIL import Image
 from torch import Tensor
 
 from composer_pl.composing.decomposer import Decomposer
+from composer_pl.composing.enlarging import check_fit, side_multiple, small_pictures
 from composer_pl.composing.mistakes import UnknownToModelError, usable_device
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.settings import reconfigured
-from composer_pl.errors import RepresentationError, UserInputError
+from composer_pl.composing.values import model_values
+from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.sampling import SamplingRecipe, sample, sample_keys
-from composer_pl.models.storage import load_model, save_model
-from composer_pl.plugin.values import check_value, to_value_size, value_dtype, value_shape
+from composer_pl.models.storage import load_model, load_upsampler, save_model
+from composer_pl.models.upsampler import UpsamplerModel
+from composer_pl.models.upsampling import UPSAMPLING, upsample
 from composer_pl.sheet import to_pil
 
 MAX_PICTURES = 10_000
@@ -34,9 +37,11 @@ class Composer:
         canvas: Side of the canvas that extractors see; None takes four times the model's side.
         settings: Arguments of conditions to extract with in place of those in training, by name,
             such as `{"sketch": {"edges": "canny"}}` where PiDiNet's weights are not at hand.
+        upsampler: Enlarges what the model draws; None leaves pictures at the model's size.
 
     Raises:
-        UserInputError: There is no such device, or a setting is wrong.
+        UserInputError: There is no such device, a setting is wrong, or the upsampler does not fit
+            the model.
     """
 
     def __init__(
@@ -46,9 +51,14 @@ class Composer:
         device: str | torch.device = "cpu",
         canvas: int | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        upsampler: UpsamplerModel | None = None,
     ):
         self.device = usable_device(device)
         self.model = model.eval().requires_grad_(False).to(self.device)
+        self.upsampler = None
+        if upsampler is not None:
+            check_fit(model, upsampler)
+            self.upsampler = upsampler.eval().requires_grad_(False).to(self.device)
         side = model.config.resolution
         self.decomposer = Decomposer(
             reconfigured(model.plugins, settings or {}),
@@ -66,8 +76,9 @@ class Composer:
         averaged: bool = True,
         canvas: int | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        upsampler: str | Path | None = None,
     ) -> "Composer":
-        """Load a model folder or a checkpoint of `composer-pl fit`.
+        """Load a model folder or a checkpoint of `composer-pl fit`, and an upsampler to go with it.
 
         Args:
             path: The folder or file.
@@ -75,18 +86,21 @@ class Composer:
             averaged: Take the averaged (EMA) weights of a checkpoint.
             canvas: See the class.
             settings: See the class.
+            upsampler: The upsampler's folder or file; None composes at the model's size.
 
         Raises:
-            CheckpointError: There is no model that can be read.
+            CheckpointError: There is no model that can be read, or one of the other kind.
             UnknownConditionError: It needs a plugin that is not installed.
-            UserInputError: There is no such device, or a setting is wrong.
+            UserInputError: There is no such device, a setting is wrong, or the upsampler does not
+                fit the model.
         """
         usable_device(device)  # before a large file is read
         model = load_model(path, averaged=averaged)
-        return cls(model, device=device, canvas=canvas, settings=settings)
+        larger = None if upsampler is None else load_upsampler(upsampler, averaged=averaged)
+        return cls(model, device=device, canvas=canvas, settings=settings, upsampler=larger)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model as a folder that `from_pretrained` reads."""
+        """Write the base model as a folder that `from_pretrained` reads."""
         save_model(self.model, folder)
 
     @property
@@ -131,21 +145,23 @@ class Composer:
         recipe: SamplingRecipe | None = None,
         size: tuple[int, int] | None = None,
         against: Parts | Sequence[str] = (),
+        upsampling: SamplingRecipe | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Image.Image]:
-        """Make pictures that obey the given parts.
+        """Make pictures that obey the given parts; at the upsampler's size where there is one.
 
         Args:
             parts: Values from one picture or many; empty draws without any condition.
             n: How many pictures. Picture i of a seed is the same for every n.
             seed: Seed of the starting noise.
             recipe: How to sample; None takes the default.
-            size: Height and width; None takes the model's own. Local parts are resized to it, so a
-                square sketch is stretched where the sides differ.
+            size: Height and width before upsampling; None takes the model's own. Local parts are
+                resized to it, so a square sketch is stretched where the sides differ.
             against: The set that guidance moves away from (paper section 2.1). Names of `parts`
                 are kept there as well, so that they get weight 1 while the others get the guidance
                 weight; `Parts` of its own may hold other values, such as an unwanted caption.
-            progress: Called with (finished steps, all steps).
+            upsampling: How the upsampler samples; None takes the default.
+            progress: Called with (finished steps, all steps), upsampling included.
 
         Raises:
             UnknownConditionError: A part is of a condition that the model does not know.
@@ -158,21 +174,82 @@ class Composer:
         if not isinstance(against, Parts):
             names = (against,) if isinstance(against, str) else tuple(against)
             against = parts.only(*names)
+        recipe, upsampling = recipe or SamplingRecipe(), upsampling or UPSAMPLING
+        work, more = (r.steps * -(-n // r.max_batch) for r in (recipe, upsampling))
+        total = work + (0 if self.upsampler is None else more)
+
+        def report(step: int, done: int) -> None:
+            if progress is not None:
+                progress(done + step, total)
+
+        keys = sample_keys(seed, n)
         pictures = sample(
             self.model,
-            self._values(parts, (height, width)),
-            recipe or SamplingRecipe(),
-            keys=sample_keys(seed, n),
+            model_values(self.model, parts, (height, width)),
+            recipe,
+            keys=keys,
             size=(height, width),
-            against=self._values(against, (height, width)),
+            against=model_values(self.model, against, (height, width)),
+            progress=lambda step, _: report(step, 0),
+        )
+        _check_finite(pictures, "Composing a picture")
+        if self.upsampler is not None:
+            factor, known = self.upsampler.upsampling.factor, self.upsampler.names
+            known_parts = parts.only(*(name for name in parts if name in known))
+            large = (height * factor, width * factor)
+            pictures = upsample(
+                self.upsampler,
+                pictures,
+                upsampling,
+                keys=keys,
+                values=model_values(self.upsampler, known_parts, large),
+                progress=lambda step, _: report(step, work),
+            )
+            _check_finite(pictures, "Upsampling pictures")
+        return [to_pil((picture + 1) / 2) for picture in pictures]
+
+    def upsample(
+        self,
+        pictures: Sequence[str | Path | Image.Image],
+        *,
+        seed: int = 0,
+        recipe: SamplingRecipe | None = None,
+        level: float | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Image.Image]:
+        """Enlarge any small pictures of one size.
+
+        The pictures that `compose` draws without an upsampler become those that it draws with one,
+        given the same seed.
+
+        Args:
+            pictures: Files or open pictures; their sides must suit the network.
+            seed: Seed of the noise; picture i depends on it and i.
+            recipe: How to sample; None takes the default.
+            level: How little the details of the small pictures are trusted, as a noise level of the
+                upsampler's training; None takes its own setting.
+            progress: Called with (finished steps, all steps).
+
+        Raises:
+            UserInputError: There is no upsampler, a picture cannot be read, sizes differ or do not
+                suit the network, or it answers NaN.
+        """
+        if self.upsampler is None:
+            raise UserInputError(
+                "Upsampling pictures: expected an upsampler, found none. "
+                "Next: name one, as in Composer.from_pretrained(base, upsampler=folder)."
+            )
+        low = small_pictures(pictures)
+        larger = upsample(
+            self.upsampler,
+            low,
+            recipe or UPSAMPLING,
+            keys=sample_keys(seed, len(low)),
+            level=level,
             progress=progress,
         )
-        if not bool(pictures.isfinite().all()):
-            raise UserInputError(
-                "Composing a picture: expected finite numbers of the model, found NaN or Inf. "
-                "Next: use another checkpoint, as its weights are damaged, or less guidance."
-            )
-        return [to_pil((picture + 1) / 2) for picture in pictures]
+        _check_finite(larger, "Upsampling pictures")
+        return [to_pil((picture + 1) / 2) for picture in larger]
 
     def _check(self, n: int, size: tuple[int, int]) -> None:
         if not 1 <= n <= MAX_PICTURES:
@@ -180,7 +257,7 @@ class Composer:
                 f"Composing a picture: n must be at least 1 and at most {MAX_PICTURES}, found {n}. "
                 f"Next: correct it; several seeds give more pictures."
             )
-        multiple = self.model.config.side_multiple
+        multiple = side_multiple(self.model, self.upsampler)
         most = MAX_ENLARGEMENT * self.model.config.resolution
         if any(side % multiple or not multiple <= side <= most for side in size):
             raise UserInputError(
@@ -188,35 +265,10 @@ class Composer:
                 f"found {size[0]}x{size[1]}. Next: correct the size."
             )
 
-    def _values(self, parts: Parts, size: tuple[int, int]) -> dict[str, Tensor]:
-        """Parts as the model takes them, local ones at the size that it wants.
 
-        Raises:
-            UnknownToModelError: The model does not know a condition.
-            RepresentationError: A value contradicts what the model was trained with.
-        """
-        target = self.model.value_size(*size)
-        values: dict[str, Tensor] = {}
-        for name, value in parts.batch().items():
-            if name not in self.model.plugins:
-                raise UnknownToModelError(name, self.names, doing="Composing a picture")
-            plugin = self.model.plugins[name]
-            dtype = value_dtype(plugin.spec)
-            if plugin.scope == "local" and value.ndim == 4 and min(value.shape) > 0:
-                value = to_value_size(value, plugin, target)
-            doing = f"Composing a picture from the condition {name!r}"
-            advice = "extract the part again with this model"
-            if value.is_floating_point() != dtype.is_floating_point or value.is_complex():
-                raise RepresentationError(
-                    f"{doing}: expected {plugin.spec.dtype}, found {value.dtype}. Next: {advice}."
-                )
-            value = value.to(dtype)
-            check_value(
-                value,
-                plugin.spec,
-                (1, *value_shape(plugin.spec, target)),
-                doing=doing,
-                advice=advice,
-            )
-            values[name] = value.to(self.device)
-        return values
+def _check_finite(pictures: Tensor, doing: str) -> None:
+    if not bool(pictures.isfinite().all()):
+        raise UserInputError(
+            f"{doing}: expected finite numbers of the model, found NaN or Inf. "
+            "Next: use another checkpoint, as its weights are damaged, or less guidance."
+        )

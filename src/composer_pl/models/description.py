@@ -31,7 +31,7 @@ def kind_of(description: Mapping[str, Any]) -> str:
 
 def named(kind: str) -> str:
     """What messages call a kind, known or not."""
-    return NAMES.get(kind, f"a model of the kind {kind!r}")
+    return NAMES.get(kind, f"a model of kind {kind!r}")
 
 
 def check_header(description: Mapping[str, Any], kind: Kind) -> None:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -18,26 +18,34 @@ from torch import Tensor
 
 from composer_pl.errors import CheckpointError
 from composer_pl.models.base import ComposerModel
+from composer_pl.models.description import ADVICE, Kind, kind_of, named
+from composer_pl.models.upsampler import UpsamplerModel
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 DESCRIPTION_KEY = "composer_pl"
-"""Where a training checkpoint keeps `ComposerModel.describe()`."""
+"""Where a training checkpoint keeps the model's `describe()`."""
 EMA_KEY = "composer_pl_ema"
 """Where a training checkpoint keeps the averaged weights, `{"weights": {name: tensor}, ...}`."""
 MODEL_PREFIX = "model."
 """Prefix of the model's weights in a training checkpoint's `state_dict`."""
 
+_Model = TypeVar("_Model", ComposerModel, UpsamplerModel)
+
 
 def save_model(
-    model: ComposerModel, folder: str | Path, *, weights: Mapping[str, Tensor] | None = None
+    model: ComposerModel | UpsamplerModel,
+    folder: str | Path,
+    *,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write a model folder.
 
     Args:
-        model: What to write.
+        model: What to write, a base model or an upsampler.
         folder: Made when absent; files of an older model in it are replaced.
-        weights: Weights to write instead of the model's own, such as an average.
+        weights: Weights to write instead of the model's own, such as an average, or
+            halves: what is read back is float32 in any case.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,22 +67,53 @@ def load_model(path: str | Path, *, averaged: bool = True) -> ComposerModel:
         The model on the CPU, in evaluation mode, in float32.
 
     Raises:
-        CheckpointError: There is no model, it is damaged, or its weights do not fit.
+        CheckpointError: There is no model, it is damaged, an upsampler, or its weights do not fit.
         UnknownConditionError: It needs a plugin that is not installed.
     """
     path = Path(path)
+    description, weights = _read(path, "base", averaged=averaged)
+    return _with_weights(ComposerModel.from_description(description), path, description, weights)
+
+
+def load_upsampler(path: str | Path, *, averaged: bool = True) -> UpsamplerModel:
+    """Read the folder or checkpoint of an upsampler, as `load_model` reads a base model's.
+
+    Raises:
+        CheckpointError: There is no upsampler, it is damaged, or its weights do not fit.
+        UnknownConditionError: It needs a plugin that is not installed.
+    """
+    path = Path(path)
+    description, weights = _read(path, "upsampler", averaged=averaged)
+    return _with_weights(UpsamplerModel.from_description(description), path, description, weights)
+
+
+def _read(path: Path, kind: Kind, *, averaged: bool) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
+    """Description and weights of a model of one kind."""
     if path.is_dir():
         description, weights = _read_folder(path)
     elif path.is_file():
         description, weights = _read_checkpoint(path, averaged=averaged)
     else:
         raise _refusal(path, "a model folder or a checkpoint", "nothing there", _CORRECT)
-    model = ComposerModel.from_description(description)
+    if "format" in description and (found := kind_of(description)) != kind:
+        raise _refusal(path, named(kind), named(found), ADVICE[kind])
+    return description, weights
+
+
+def _with_weights(
+    model: _Model, path: Path, description: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> _Model:
+    """The model with its weights, ready to sample."""
     if problem := _misfit(model.state_dict(), weights):
+        packages = _packages(description)
+        advice = (
+            f"install the plugin versions that it was trained with: {packages}"
+            if packages
+            else "give another copy of it"
+        )
         raise CheckpointError(
             f"Loading a model from {str(path)!r}: its weights do not fit its own description or "
-            f"the installed plugins ({problem}). Next: install the plugin versions that it was "
-            f"trained with: {_packages(description)}."
+            f"the installed plugins ({problem}). Next: {advice}."
         )
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False)

@@ -22,7 +22,7 @@ def upsample(
     low: Float[Tensor, "b 3 h w"],
     recipe: SamplingRecipe = UPSAMPLING,
     *,
-    keys: Int[Tensor, " b"],
+    keys: Int[Tensor, " keys"],
     level: float | None = None,
     values: Mapping[str, Tensor] | None = None,
     progress: Callable[[int, int], None] | None = None,

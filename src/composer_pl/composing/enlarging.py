@@ -1,0 +1,68 @@
+"""An upsampler beside a base model: whether the two fit, and small pictures as it takes them."""
+
+from collections.abc import Sequence
+from math import lcm
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from composer_pl.data.decode import PictureLimits, opened_picture, read_picture
+from composer_pl.errors import UserInputError
+from composer_pl.models.base import ComposerModel
+from composer_pl.models.upsampler import UpsamplerModel
+from composer_pl.models.upsampling import low_multiple
+
+MAX_SMALL = 1024
+"""Longest side of a picture that is upsampled."""
+
+_LIMITS = PictureLimits(min_side=1, max_side=MAX_SMALL, max_aspect=MAX_SMALL)
+
+
+def check_fit(model: ComposerModel, upsampler: UpsamplerModel) -> None:
+    """Refuse an upsampler of pictures of another size than the base model draws.
+
+    Raises:
+        UserInputError: It is one.
+    """
+    side, expected = model.config.resolution, upsampler.low_resolution
+    if side != expected:
+        raise UserInputError(
+            f"Joining a base model and an upsampler: expected an upsampler from {side} px, which "
+            f"the base model draws, found one from {expected} px to {upsampler.config.resolution} "
+            f"px. Next: give the upsampler that was trained for this base model."
+        )
+
+
+def side_multiple(model: ComposerModel, upsampler: UpsamplerModel | None) -> int:
+    """What the sides of the base model's pictures must be divisible by, for both networks."""
+    own = model.config.side_multiple
+    return own if upsampler is None else lcm(own, low_multiple(upsampler))
+
+
+def small_pictures(
+    pictures: Sequence[str | Path | Image.Image],
+) -> Float[Tensor, "b 3 h w"]:
+    """Pictures of one size, files or open, in [-1, 1]; upright, transparency on white.
+
+    Raises:
+        UserInputError: There is none, one cannot be read, or their sizes differ.
+    """
+    read = [
+        opened_picture(picture, limits=_LIMITS).image
+        if isinstance(picture, Image.Image)
+        else read_picture(picture, limits=_LIMITS).image
+        for picture in pictures
+    ]
+    sizes = sorted({image.size for image in read})
+    if len(sizes) != 1:
+        found = ", ".join(f"{height}x{width}" for width, height in sizes) or "none"
+        raise UserInputError(
+            f"Upsampling pictures: expected pictures of one size, found {found}. "
+            f"Next: upsample each size in a call of its own."
+        )
+    pixels = torch.from_numpy(np.stack([np.array(image) for image in read]))
+    return pixels.permute(0, 3, 1, 2).float() / 255 * 2 - 1
