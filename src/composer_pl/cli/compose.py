@@ -88,7 +88,6 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.cli.settings import parse_names, parse_settings
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.panels import as_tensor, composition_rows
-    from composer_pl.files import replacing
     from composer_pl.models.sampling import SamplingRecipe
     from composer_pl.sheet import contact_sheet
 
@@ -126,11 +125,9 @@ def run(args: argparse.Namespace) -> int:
     sheet = contact_sheet(composition_rows(parts, composer.model.plugins, shown), cell=cell)
     with writing(out):
         for i, picture in enumerate(pictures):
-            with replacing(out / f"{i:03d}.png") as path:
-                picture.save(path)
+            picture.save(out / f"{i:03d}.png")
         parts.save(out / "parts.safetensors")
-        with replacing(out / "sheet.png") as path:
-            sheet.save(path)
+        sheet.save(out / "sheet.png")
     print(f"{out / 'sheet.png'}: {len(pictures)} pictures from {', '.join(parts) or 'nothing'}")
     return 0
 
