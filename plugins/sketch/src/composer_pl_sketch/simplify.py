@@ -8,7 +8,7 @@ one stroke where the detector answers with a broad band, none where it answers w
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import conv2d, max_pool2d, pad
+from torch.nn.functional import max_pool2d, pad
 
 # Steps (dy, dx) across a ridge for the four directions 0, 45, 90 and 135 degrees.
 _STEPS = ((0, 1), (1, 1), (1, 0), (1, -1))
@@ -106,5 +106,11 @@ def blur(x: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "b 1 h w"]:
     offsets = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = kernel / kernel.sum()
-    x = conv2d(pad(x, (radius, radius, 0, 0), mode="replicate"), kernel[None, None, None])
-    return conv2d(pad(x, (0, 0, radius, radius), mode="replicate"), kernel[None, None, :, None])
+    # Sums of moved pictures: the same numbers as conv2d's, which is four times as slow on a CPU.
+    for axis, sides in ((-1, (radius, radius, 0, 0)), (-2, (0, 0, radius, radius))):
+        length = x.shape[axis]
+        padded = pad(x, sides, mode="replicate")
+        x = padded.narrow(axis, 0, length) * kernel[0]
+        for i in range(1, len(kernel)):
+            x = torch.addcmul(x, padded.narrow(axis, i, length), kernel[i])
+    return x
