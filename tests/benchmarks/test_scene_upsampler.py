@@ -40,7 +40,6 @@ def test_training_gives_a_description_halves_and_a_curve(pictures):
 
 def test_losses_of_the_curve_fall_and_crops_are_possible(pictures):
     curve = train(pictures, steps=80, batch=16, every=20, lr=5e-3, crop=16, log=lambda _: None)[2]
-    print(curve)
     assert curve[-1]["loss"] < 0.8 * curve[0]["loss"]
 
 

@@ -11,6 +11,7 @@ from composer_pl.errors import UserInputError
 from composer_pl.models.sampling import SamplingRecipe, row_encoder, solve
 from composer_pl.models.upsampler import UpsamplerModel, requantised
 from composer_pl.randomness import derive_key, keyed_normal
+from composer_pl.types import ConditionSignals
 
 UPSAMPLING = SamplingRecipe(steps=15, guidance=1.0)
 """How pictures are upsampled unless told otherwise (paper: 20 steps, no guidance)."""
@@ -80,9 +81,7 @@ def upsample(
         denoise = guided(
             predict,
             model.with_level(encode(rows), levels),
-            model.with_level(model.encode({}, model.keep((), len(chunk)).to(device)), levels)
-            if given
-            else None,
+            model.with_level(ConditionSignals(), levels) if given else None,
             recipe.guidance,
             model.process,
             clip_x_0=recipe.clip_x_0,
