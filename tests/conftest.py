@@ -43,6 +43,17 @@ def private_environment(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """No test reaches anything but this machine."""
+    from blocked import PROXIES, guarded_test
+
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    with guarded_test():
+        yield
+
+
 @pytest.fixture
 def test_data():
     """The folder of real photos; for tests marked `data`."""
