@@ -75,6 +75,7 @@ def measure_adherence(
     *,
     blind: ComposerModel | None = None,
     recipe: SamplingRecipe | None = None,
+    own: bool = True,
     chunk: int = 250,
     seed: int = 1,
     log: Callable[[str], None] = print,
@@ -88,6 +89,7 @@ def measure_adherence(
         corpus: Unseen scenes, at least two.
         blind: A model without conditions; None draws with nothing given.
         recipe: None takes 25 steps, guidance 2.
+        own: Also ask the plugins' own extractors, five times a scene and condition.
         chunk: About how many scenes at once; a scene is shuffled within its chunk.
         seed: Of noise, masks and grey weights.
         log: Told the progress.
@@ -96,6 +98,7 @@ def measure_adherence(
     known = [name for name in model.names if name in SCORERS]
     truth, claimed, began = whole_truth(corpus), claimed_pairs(corpus), time.monotonic()
     rows = torch.arange(len(corpus), device=corpus.pixels.device)
+    asked = extraction if own else None
     collected: dict[tuple[str, str, str], list[Tensor]] = {}
     pictures: dict[str, list[Tensor]] = {}
     for part in rows.tensor_split(max(len(corpus) // chunk, 1)):
@@ -106,7 +109,7 @@ def measure_adherence(
         for name in known:
             drawn[name] = draw(model, {name: values[name]}, recipe, keys)
         drawn["all"] = draw(model, values, recipe, keys)
-        found = _scored(drawn, values, truth[part], claimed[part], extraction, judge, known)
+        found = _scored(drawn, values, truth[part], claimed[part], asked, judge, known)
         for key, score in found.items():
             collected.setdefault(key, []).append(score.float().cpu())
         for arm, images in drawn.items():
@@ -136,7 +139,7 @@ def _scored(
     values: Mapping[str, Tensor],
     truth: Truth,
     claimed: Tensor,
-    extraction: Extraction,
+    extraction: Extraction | None,
     judge: Judge,
     names: list[str],
 ) -> dict[tuple[str, str, str], Tensor]:
@@ -166,7 +169,8 @@ def _scored(
                 (name, scorer, arm): score
                 for scorer, score in zip(SCORERS[name], answer, strict=True)
             }
-            found[name, OWN, arm] = adherence(extraction, name, images, value)
+            if extraction is not None:
+                found[name, OWN, arm] = adherence(extraction, name, images, value)
     return found
 
 
@@ -174,6 +178,8 @@ def _table(whole: Mapping[tuple[str, str, str], Tensor], names: list[str]) -> li
     table = []
     for name in names:
         for scorer in (*SCORERS[name], OWN):
+            if (name, scorer, "alone") not in whole:
+                continue
             values = {arm: whole[name, scorer, arm] for arm in ARMS}
             means = {arm: mean_of(value) for arm, value in values.items()}
             draws = resampled_means(values)

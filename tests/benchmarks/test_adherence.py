@@ -38,13 +38,14 @@ def model():
     return ComposerModel(replace(TINY, resolution=64), process, plugins).eval()
 
 
-def measured(model, unseen):
+def measured(model, unseen, *, own=True):
     return measure_adherence(
         model,
         extraction_of(model),
         Judge(8).eval(),
         unseen,
         recipe=SamplingRecipe(steps=1, guidance=1.0),
+        own=own,
         chunk=6,
         log=lambda line: None,
     )
@@ -72,7 +73,9 @@ def test_a_perfect_painter_is_at_the_ceiling(model, unseen, monkeypatch):
 def test_a_painter_of_one_picture_is_on_the_floor(model, unseen, monkeypatch):
     grey = torch.zeros(6, 3, 64, 64)
     monkeypatch.setattr(adherence, "draw", lambda *given: grey)
-    for line in measured(model, unseen).facts["table"]:
+    table = measured(model, unseen, own=False).facts["table"]
+    assert "own extractor" not in {line["scorer"] for line in table}
+    for line in table:
         if PLAIN[line["condition"]] == line["scorer"]:
             assert line["way"][0] == pytest.approx(0, abs=1e-4)
             assert line["blind_way"][0] == pytest.approx(0, abs=1e-4)
