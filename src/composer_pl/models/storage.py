@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from composer_pl.errors import CheckpointError
+from composer_pl.errors import CheckpointError, nearest
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.description import ADVICE, Kind, kind_of, named
+from composer_pl.models.pretrained import model_path, pretrained_names
 from composer_pl.models.upsampler import UpsamplerModel
 
 WEIGHTS = "model.safetensors"
@@ -60,7 +61,8 @@ def load_model(path: str | Path, *, averaged: bool = True) -> ComposerModel:
     """Read a model folder, or a checkpoint that `composer-pl fit` wrote.
 
     Args:
-        path: A folder with `config.json` and `model.safetensors`, or a `.ckpt` file.
+        path: A folder with `config.json` and `model.safetensors`, a `.ckpt` file, or the name of a
+            shipped model (see `composer_pl.models.pretrained`) where no such file exists.
         averaged: Take the averaged (EMA) weights of a checkpoint where it has them.
 
     Returns:
@@ -70,7 +72,7 @@ def load_model(path: str | Path, *, averaged: bool = True) -> ComposerModel:
         CheckpointError: There is no model, it is damaged, an upsampler, or its weights do not fit.
         UnknownConditionError: It needs a plugin that is not installed.
     """
-    path = Path(path)
+    path = model_path(path)
     description, weights = _read(path, "base", averaged=averaged)
     return _with_weights(ComposerModel.from_description(description), path, description, weights)
 
@@ -82,7 +84,7 @@ def load_upsampler(path: str | Path, *, averaged: bool = True) -> UpsamplerModel
         CheckpointError: There is no upsampler, it is damaged, or its weights do not fit.
         UnknownConditionError: It needs a plugin that is not installed.
     """
-    path = Path(path)
+    path = model_path(path)
     description, weights = _read(path, "upsampler", averaged=averaged)
     return _with_weights(UpsamplerModel.from_description(description), path, description, weights)
 
@@ -94,7 +96,11 @@ def _read(path: Path, kind: Kind, *, averaged: bool) -> tuple[Mapping[str, Any],
     elif path.is_file():
         description, weights = _read_checkpoint(path, averaged=averaged)
     else:
-        raise _refusal(path, "a model folder or a checkpoint", "nothing there", _CORRECT)
+        shipped = pretrained_names()
+        found = f"nothing there{nearest(str(path), shipped).rstrip('?')}"
+        advice = f"{_CORRECT}, or name a shipped model ({', '.join(shipped)})"
+        advice = advice if shipped else _CORRECT
+        raise _refusal(path, "a model folder or a checkpoint", found, advice)
     if "format" in description and (found := kind_of(description)) != kind:
         raise _refusal(path, named(kind), named(found), ADVICE[kind])
     return description, weights
