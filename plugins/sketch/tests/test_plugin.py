@@ -154,6 +154,7 @@ def test_canny_needs_no_weights_and_every_learned_detector_one_file():
     assert Sketch().weights_in_use() == ()
     for edges, spec in WEIGHTS.items():
         assert Sketch(edges=edges).weights_in_use() == (spec,)
+        assert Sketch(edges=edges, weights_file="mine.pth").weights_in_use() == ()
 
 
 def test_an_unknown_detector_is_refused():

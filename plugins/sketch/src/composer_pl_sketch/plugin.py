@@ -75,8 +75,8 @@ class Sketch(ConditionPlugin):
         return RepresentationSpec(shape=(1, "H", "W"), value_range=(0.0, 1.0))
 
     def weights_in_use(self) -> tuple[WeightSpec, ...]:
-        """The detector's file; nothing for "canny"."""
-        return (WEIGHTS[self.edges],) if self.edges in WEIGHTS else ()
+        """The detector's file, unless the user gave one; nothing for "canny"."""
+        return (WEIGHTS[self.edges],) if self.edges in WEIGHTS and not self.weights_file else ()
 
     def build_extractor(self) -> Extractor:
         """Return a Module `(b, 3, h, w)` in [-1, 1] -> strokes `(b, 1, h, w)`.
@@ -97,7 +97,7 @@ class Sketch(ConditionPlugin):
                     f"{number}. Next: correct it."
                 )
         path = None
-        for spec in self.weights_in_use():
+        if spec := WEIGHTS.get(self.edges):
             if self.weights_file:  # a file that the user names may be converted or trained anew
                 spec = replace(spec, sha256="", size=0)
             path = resolve_weights(spec, condition="sketch", path=self.weights_file or None)
