@@ -24,16 +24,17 @@ def sketch_is(folder, text):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model.backbone.chanels", "3"], "did you mean 'model.backbone.channels'"),
-        (["--trainer.max_step", "3"], "did you mean '--trainer.max_steps'"),
+        (["--model.backbone.chanels", "3"], "did you mean 'model.backbone.channels'?"),
+        (["--trainer.max_step", "3"], "did you mean '--trainer.max_steps'?"),
         (["--optimizer.lr", "3"], "no option 'optimizer.lr'"),
-        (["--model.conditions.sketch.init_args.edgs", "canny"], "did you mean 'edges'"),
-        (["--model.conditions.sketsh.init_args.edges", "canny"], "did you mean 'sketch'"),
+        (["--model.conditions.sketch.init_args.edgs", "canny"], "did you mean 'edges'?"),
+        (["--model.conditions.sketsh.init_args.edges", "canny"], "did you mean 'sketch'?"),
         (["--model.conditions.sketch.init_args.edges", "cany"], "canny"),
         (["--data.batch_size", "many"], "batch_size"),
         (["--config", "absent.yaml"], "absent.yaml"),
         (["--data.root", ".", "--trainer.max_steps", "-5"], "You passed in -5. Next:"),
-        (["--data.sources", "[{root: x, kind: foldr}]"], "did you mean 'folder'"),
+        (["--data.sources", "[{root: x, kind: foldr}]"], "did you mean 'folder'?"),
+        (["--data.rot", "x"], "did you mean 'data.root'? Next:"),
         (["--data.sources", "[{rot: x}]"], "data.sources has no option 'rot'"),
     ],
 )
@@ -48,7 +49,7 @@ def test_a_mistake_on_the_command_line_is_one_line(capsys, arguments, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("modle: {seed: 3}", "did you mean 'model'"),
+        ("modle: {seed: 3}", "did you mean 'model'?"),
         ("model: [1, 2]", "options below 'model' were expected, found [1, 2]"),
         ("", "found NoneType"),
         ("model: [", "at line"),
@@ -66,7 +67,7 @@ def test_a_mistake_in_a_file_is_one_line(tmp_path, capsys, content, message):
 def test_a_plugin_that_is_not_installed_is_named(tmp_path, capsys):
     assert fit(*sketch_is(tmp_path, "class_path: composer_pl_skech.Sketch")) == 2
     told = capsys.readouterr().err
-    assert "did you mean 'sketch'" in told
+    assert "did you mean 'sketch'?" in told
     assert "pip install composer-pl-skech" in told
 
 

@@ -1,3 +1,4 @@
+import pickle
 import struct
 import zlib
 from pathlib import Path
@@ -173,6 +174,16 @@ def test_sizes_beyond_the_limits_are_refused_before_decoding(encoded, width, hei
     # Cut off behind the header: were a pixel decoded, the reason would be damage.
     with pytest.raises(BrokenPictureError, match=rule):
         decode_picture(data[:80], "a bomb")
+
+
+def test_a_size_that_is_refused_is_not_called_a_wrong_format(encoded):
+    data = encoded(Image.new("RGB", (1, 700)), "GIF")
+    with pytest.raises(BrokenPictureError) as refused:
+        decode_picture(data, "thin.gif")
+    told = "expected a picture within the limits of size, found 1 x 700 pixels, a side below"
+    assert told in str(refused.value)
+    again = pickle.loads(pickle.dumps(refused.value))  # as data workers send it
+    assert str(again) == str(refused.value)
 
 
 def test_a_giant_header_is_refused_by_our_limit_without_a_warning():

@@ -40,7 +40,7 @@ def explain(error: BaseException, parser: ArgumentParser, argv: Sequence[str]) -
         or _bad_class(given)
         or _bad_condition_name(given)
         or ConfigError(
-            f"Reading the configuration: {_readable(str(error))}. "
+            f"Reading the configuration: {_ended(_readable(str(error)))} "
             f"Next: correct it; --help-all lists every option, configs/ has whole examples."
         )
     )
@@ -73,22 +73,27 @@ def _unknown_key(given: Sequence[GivenKey], parser: ArgumentParser) -> ConfigErr
         siblings = sorted({n for n in legal if n.rpartition(".")[0] == section})
         guess = _guess(last, siblings, section)
         distant = [name for name in sorted(legal) if not key.name.startswith(name)]
-        guess = guess or nearest(key.name, distant).rstrip("?")
+        guess = guess or nearest(key.name, distant)
         if not guess and 0 < len(siblings) < 16:
             names = ", ".join(name.rpartition(".")[2] for name in siblings)
             guess = f"; {section or 'a configuration'} has {names}"
         return ConfigError(
-            f"Reading {key.origin}: no option {key.name!r}{guess}. "
+            f"Reading {key.origin}: no option {key.name!r}{_ended(guess)} "
             f"Next: correct it; --help-all lists every option."
         )
     return None
 
 
 def _guess(last: str, siblings: Sequence[str], section: str) -> str:
-    found = nearest(last, [name.rpartition(".")[2] for name in siblings]).rstrip("?")
+    found = nearest(last, [name.rpartition(".")[2] for name in siblings])
     if found and section:
-        found = re.sub(r"'([^']*)'$", lambda m: f"'{section}.{m[1]}'", found)
+        found = re.sub(r"'([^']*)'\?$", lambda m: f"'{section}.{m[1]}'?", found)
     return found
+
+
+def _ended(text: str) -> str:
+    """A sentence with its full stop, unless it ends with a question."""
+    return text if text.endswith("?") else f"{text}."
 
 
 def _nested(name: str, known: set[str]) -> bool:
@@ -122,7 +127,7 @@ def _bad_class(given: Sequence[GivenKey]) -> ComposerPLError | None:
             if name.partition(".")[0] not in legal:
                 return ConfigError(
                     f"Reading {argument.origin}: {holder} ({cls.__name__}) has no argument "
-                    f"{name!r}{nearest(name, legal).rstrip('?')}. It takes "
+                    f"{name!r}{_ended(nearest(name, legal))} It takes "
                     f"{', '.join(legal)}. Next: correct it."
                 )
     return None
@@ -186,7 +191,7 @@ def _class_problem(path: str, holder: str, origin: str) -> ComposerPLError | Non
         except ImportError:
             names = []
         return ConfigError(
-            f"{doing}: no class {path!r}{nearest(cls, names).rstrip('?')}. Next: correct it."
+            f"{doing}: no class {path!r}{_ended(nearest(cls, names))} Next: correct it."
         )
     return None
 
@@ -210,7 +215,7 @@ def _bad_condition_name(given: Sequence[GivenKey]) -> ConfigError | None:
         if overriding and name not in listed and not key.name.endswith("class_path"):
             return ConfigError(
                 f"Reading {key.name!r}: the configuration lists no condition {name!r}"
-                f"{nearest(name, listed).rstrip('?')}. It lists {', '.join(sorted(listed))}. "
+                f"{_ended(nearest(name, listed))} It lists {', '.join(sorted(listed))}. "
                 f"Next: correct the name."
             )
     return None
@@ -243,4 +248,4 @@ def _readable(message: str) -> str:
     ]
     asked = " or ".join([*dict.fromkeys(others), *choices])
     value = found[1].strip("'. ")
-    return f"{key} {asked} was expected, found {value!r}{nearest(value, choices).rstrip('?')}"
+    return f"{key} {asked} was expected, found {value!r}{nearest(value, choices)}"

@@ -9,6 +9,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -19,6 +20,7 @@ from composer_pl.errors import UserInputError
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 WHITE = (255, 255, 255)  # the background that transparent pixels are composited on
 
+_WITHIN = "a picture within the limits of size"
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -32,15 +34,26 @@ _UPRIGHT = {
 
 
 class BrokenPictureError(UserInputError):
-    """A file cannot be used as a picture; `reason` says why in a few words."""
+    """A file cannot be used as a picture; `reason` says why in a few words.
 
-    def __init__(self, name: str, reason: str):
+    Args:
+        name: How messages call the file.
+        reason: What was found.
+        expected: What a usable file has that this one has not.
+    """
+
+    def __init__(self, name: str, reason: str, expected: str = f"a {', '.join(FORMATS)} file"):
         self.name = name
         self.reason = reason
+        self.expected = expected
         super().__init__(
-            f"Reading the picture {name}: expected a {', '.join(FORMATS)} file, found {reason}. "
+            f"Reading the picture {name}: expected {expected}, found {reason}. "
             "Next: replace the file or leave it out."
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Data workers send it to the training process."""
+        return type(self), (self.name, self.reason, self.expected)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +118,7 @@ def read_picture_bytes(path: str | Path, *, limits: PictureLimits = DEFAULT_LIMI
     try:
         size = os.path.getsize(path)
         if size > limits.max_bytes:
-            raise BrokenPictureError(str(path), f"{size / 2**20:.0f} MiB, above the limit")
+            raise BrokenPictureError(str(path), f"{size / 2**20:.0f} MiB, above the limit", _WITHIN)
         data = Path(path).read_bytes()
     except OSError as error:
         raise BrokenPictureError(str(path), error.strerror or type(error).__name__) from error
@@ -144,7 +157,7 @@ def decode_picture(
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             objection = limits.objection(*image.size)
             if objection:
-                raise BrokenPictureError(name, objection)
+                raise BrokenPictureError(name, objection, _WITHIN)
             width, height = image.size
             if short_side is not None and image.format in ("JPEG", "MPO"):
                 image.draft(None, (short_side, short_side))
@@ -163,7 +176,7 @@ def decode_picture(
         raise BrokenPictureError(name, f"bytes that begin with {data[:12]!r}") from error
     except Image.DecompressionBombError as error:
         reason = f"more than {limits.max_pixels / 1e6:g} megapixels"
-        raise BrokenPictureError(name, reason) from error
+        raise BrokenPictureError(name, reason, _WITHIN) from error
     # A damaged file makes the decoders raise almost anything: OSError, SyntaxError, struct.error,
     # zlib.error, IndexError... All of it means the same: not a whole picture.
     except Exception as error:
@@ -193,7 +206,7 @@ def opened_picture(image: Image.Image, *, limits: PictureLimits = DEFAULT_LIMITS
     """
     name = str(getattr(image, "filename", "") or "given as an object")
     if objection := limits.objection(*image.size):
-        raise BrokenPictureError(name, objection)
+        raise BrokenPictureError(name, objection, _WITHIN)
     try:
         image.load()
         transform = to_srgb(image.info.get("icc_profile"))
