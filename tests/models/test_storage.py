@@ -159,6 +159,22 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
         load_model(path)
 
 
+def test_a_folder_that_is_not_taken_leaves_the_older_model_whole(model, tmp_path):
+    resource = pytest.importorskip("resource")
+    save_model(model, tmp_path / "m")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    half = len(before["model.safetensors"]) // 2
+    changed = {name: tensor + 1 for name, tensor in model.state_dict().items()}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (half, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"found: File too large.* Next: free space"):
+            save_model(model, tmp_path / "m", weights=changed)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()} == before
+
+
 def test_nothing_there_is_said(tmp_path):
     with pytest.raises(CheckpointError, match="found nothing there"):
         load_model(tmp_path / "absent")

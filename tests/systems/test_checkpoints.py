@@ -44,7 +44,7 @@ def test_a_failed_write_leaves_the_previous_file_and_no_debris(files, tmp_path, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints.torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(CheckpointError, match=r"No space left.* Next: free space"):
         files.save_checkpoint(CONTENT | {"global_step": 4}, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -53,7 +53,7 @@ def test_a_failed_write_leaves_the_previous_file_and_no_debris(files, tmp_path, 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_an_error(files, tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(PermissionError):
+    with pytest.raises(CheckpointError, match="Permission denied"):
         files.save_checkpoint(CONTENT, tmp_path / "step-00000003.ckpt")
 
 

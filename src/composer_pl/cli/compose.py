@@ -88,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.cli.settings import parse_names, parse_settings
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.panels import as_tensor, composition_rows
+    from composer_pl.files import replacing
     from composer_pl.models.sampling import SamplingRecipe
     from composer_pl.sheet import contact_sheet
 
@@ -125,9 +126,11 @@ def run(args: argparse.Namespace) -> int:
     sheet = contact_sheet(composition_rows(parts, composer.model.plugins, shown), cell=cell)
     with writing(out):
         for i, picture in enumerate(pictures):
-            picture.save(out / f"{i:03d}.png")
+            with replacing(out / f"{i:03d}.png") as path:
+                picture.save(path)
         parts.save(out / "parts.safetensors")
-        sheet.save(out / "sheet.png")
+        with replacing(out / "sheet.png") as path:
+            sheet.save(path)
     print(f"{out / 'sheet.png'}: {len(pictures)} pictures from {', '.join(parts) or 'nothing'}")
     return 0
 

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.composing.panels import decomposition_rows
     from composer_pl.data.decode import BrokenPictureError
     from composer_pl.errors import UserInputError
+    from composer_pl.files import replacing
     from composer_pl.sheet import contact_sheet
 
     out = check_output(args.out)
@@ -98,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
         sheet = contact_sheet(decomposition_rows(decomposer, photo, parts, missing), cell=192)
         with writing(folder):
             parts.save(folder / "parts.safetensors")
-            sheet.save(folder / "sheet.png")
+            with replacing(folder / "sheet.png") as path:
+                sheet.save(path)
         print(f"{folder / 'sheet.png'}: {', '.join(parts) or 'nothing'}")
     return 2 if failures else 0
 

@@ -13,9 +13,11 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from composer_pl.cli.config_errors import explain, refuse_abbreviations
 from composer_pl.cli.fit import run_folder, say
+from composer_pl.cli.output import disk_errors
 from composer_pl.cli.policy import restrict_imports
 from composer_pl.data.datamodule import ComposerDataModule
 from composer_pl.errors import ComposerPLError, ConfigError, UserInputError
+from composer_pl.files import replacing
 from composer_pl.systems.checkpoints import (
     FOLDER,
     AtomicCheckpointIO,
@@ -52,9 +54,8 @@ class SaveRunConfig(SaveConfigCallback):
         config["ckpt_path"] = None
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(
-            config, folder / "config.yaml", skip_unset=False, overwrite=True, multifile=False
-        )
+        with replacing(folder / "config.yaml") as path:
+            self.parser.save(config, path, skip_unset=False, overwrite=True, multifile=False)
 
 
 class ComposerCLI(LightningCLI):
@@ -192,14 +193,17 @@ def train(command: str, argv: list[str]) -> int:
             start = f"continuing from {ckpt}" if ckpt else "starting"
             say(f"{count / 1e6:.2f} M parameters, conditions {', '.join(model.model.names)}; "
                 f"{start}, writing to {folder}")  # fmt: skip
-        trainer.fit(model, datamodule=data, ckpt_path=ckpt, weights_only=True)
+        with disk_errors(folder):
+            trainer.fit(model, datamodule=data, ckpt_path=ckpt, weights_only=True)
     elif command == "predict":
-        trainer.predict(
-            model, datamodule=data, ckpt_path=ckpt, return_predictions=False, weights_only=True
-        )
+        with disk_errors(folder):
+            trainer.predict(
+                model, datamodule=data, ckpt_path=ckpt, return_predictions=False, weights_only=True
+            )
     else:
         method = trainer.validate if command == "validate" else trainer.test
-        results = method(model, data, ckpt_path=ckpt, verbose=False, weights_only=True)
+        with disk_errors(folder):
+            results = method(model, data, ckpt_path=ckpt, verbose=False, weights_only=True)
         if trainer.is_global_zero:
             for name, value in sorted((results or [{}])[0].items()):
                 print(f"{name} {value:.6f}")

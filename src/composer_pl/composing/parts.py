@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from composer_pl.errors import UserInputError, nearest
+from composer_pl.files import replacing
 
 
 class Parts(Mapping[str, Tensor]):
@@ -77,7 +78,8 @@ class Parts(Mapping[str, Tensor]):
     def save(self, path: str | Path) -> None:
         """Write all values and notes to one safetensors file."""
         tensors = {name: value.contiguous().cpu() for name, value in self.items()}
-        save_file(tensors, path, metadata={"composer_pl_notes": json.dumps(self.notes)})
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={"composer_pl_notes": json.dumps(self.notes)})
 
     @classmethod
     def load(cls, path: str | Path) -> "Parts":

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from composer_pl.errors import CheckpointError, nearest
+from composer_pl.files import disk_trouble, replacing
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.description import ADVICE, Kind, kind_of, named
 from composer_pl.models.pretrained import model_path, pretrained_names
@@ -47,14 +48,28 @@ def save_model(
         folder: Made when absent; files of an older model in it are replaced.
         weights: Weights to write instead of the model's own, such as an average, or
             halves: what is read back is float32 in any case.
+
+    Raises:
+        CheckpointError: The disk is full, or the folder is closed.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     state = dict(weights) if weights is not None else model.state_dict()
-    partial = folder / (WEIGHTS + ".partial")
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in state.items()}, partial)
-    partial.replace(folder / WEIGHTS)
-    (folder / CONFIG).write_text(json.dumps(model.describe(), indent=2) + "\n")
+    tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in state.items()}
+    description = json.dumps(model.describe(), indent=2) + "\n"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Both are written before either takes its place: a full disk leaves an older model whole.
+        with replacing(folder / CONFIG) as new_config, replacing(folder / WEIGHTS) as new_weights:
+            new_config.write_text(description)
+            save_file(tensors, new_weights)
+    except (OSError, SafetensorError) as error:
+        full = disk_trouble(error)
+        reason = full or getattr(error, "strerror", None) or str(error)
+        raise CheckpointError(
+            f"Saving a model to {str(folder)!r}: a folder that takes it was expected, found: "
+            f"{reason}. A model that was there before is whole. Next: "
+            f"{'free space' if full else 'correct the permissions'} there, or save elsewhere."
+        ) from error
 
 
 def load_model(path: str | Path, *, averaged: bool = True) -> ComposerModel:

@@ -22,6 +22,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from composer_pl.errors import CheckpointError, ConfigError
+from composer_pl.files import disk_trouble, replacing
 
 FOLDER = "checkpoints"
 _NAME = re.compile(r"step-(\d+)\.ckpt")
@@ -36,22 +37,26 @@ class AtomicCheckpointIO(CheckpointIO):
         """Write a checkpoint; afterwards `path` holds all of it, or what it held before.
 
         Raises:
-            CheckpointError: A value is not finite.
-            OSError: The disk is full, the folder is not writable, and so on.
+            CheckpointError: A value is not finite, the disk is full, or the folder is closed.
         """
         _refuse_non_finite(checkpoint)
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
-            with open(temporary, "wb") as file:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as temporary, open(temporary, "wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+            _sync_folder(target.parent)
+        except (OSError, RuntimeError) as error:  # torch's zip writer hides the disk's error
+            full = disk_trouble(error)
+            reason = full or getattr(error, "strerror", None)
+            if not reason:
+                raise
+            raise CheckpointError(
+                f"Saving the checkpoint {path}: a disk that takes it was expected, found: "
+                f"{reason}. The checkpoints before it are whole. Next: "
+                f"{'free space' if full else 'correct the permissions'} there, then go on with "
+                f"--ckpt_path last."
+            ) from error
 
     def load_checkpoint(
         self,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from composer_pl.data.dataset import PictureDataset
 from composer_pl.errors import ConfigError
+from composer_pl.files import replacing
 from composer_pl.models.sampling import sample_keys
 from composer_pl.sheet import Panel, contact_sheet, to_pil
 from composer_pl.systems.diffusion import DiffusionSystem
@@ -86,7 +87,8 @@ class Previews(pl.Callback):
             name = f"{index:06d}"
             if isinstance(dataset, PictureDataset):
                 name += f"-{Path(dataset.record_of(index).name).stem}"
-            to_pil((picture + 1) / 2).save(folder / f"{name}.png")
+            with replacing(folder / f"{name}.png") as path:
+                to_pil((picture + 1) / 2).save(path)
 
     def _draw_once(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         step = trainer.global_step
@@ -119,7 +121,8 @@ class Previews(pl.Callback):
         sheet = contact_sheet(rows, cell=max(96, batch["image"].shape[-1]))
         folder = Path(trainer.default_root_dir) / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        sheet.save(folder / f"step-{step:08d}.png")
+        with replacing(folder / f"step-{step:08d}.png") as path:
+            sheet.save(path)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(FOLDER, np.asarray(sheet), step, dataformats="HWC")
