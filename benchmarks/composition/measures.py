@@ -171,7 +171,10 @@ def retention_contrast(marks: Mapping[str, Marks], names: tuple[str, str]) -> di
 
         def retained(of: Mapping[str, Any], name: str = name) -> Any:
             alone, floor = of[f"{name} alone"], of[f"{name} floor"]
-            return (of[f"{name} both"] - floor) / (alone - floor)
+            gap = alone - floor
+            if not isinstance(gap, Tensor) and not gap:
+                return float("nan")  # nothing to retain
+            return (of[f"{name} both"] - floor) / gap
 
         line = {arm: interval(retained(draws[arm]), retained(means[arm])) for arm in "AB"}
         line["B - A"] = interval(

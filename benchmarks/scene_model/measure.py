@@ -1,0 +1,58 @@
+"""The two measurements of trained models as `lease.py` runs them on the device."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "composition"))
+
+import report
+from adherence import measure_adherence, write
+from corpus import Corpus
+from drawing import extraction_of
+from judge import Judge
+from score import SceneSets, run_composition
+
+from composer_pl.models.base import ComposerModel
+from composer_pl.models.sampling import SamplingRecipe
+
+
+def adherence_of(
+    model: ComposerModel,
+    judge: Judge,
+    unseen: Corpus,
+    trained: Corpus,
+    folder: Path,
+    log: Callable[[str], None],
+) -> dict[str, Any]:
+    """Draw and score every condition alone, all and none; write table and sheets."""
+    measured = measure_adherence(model, extraction_of(model), judge, unseen, log=log)
+    write(measured, unseen, list(model.names), folder / "adherence", trained.pixels)
+    ways = {
+        f"{line['condition']}, {line['scorer']}": line["way"] for line in measured.facts["table"]
+    }
+    return {"ways": ways, "all_given": measured.facts["all_given"]}
+
+
+def composition_of(
+    models: Mapping[str, ComposerModel],
+    judge: Judge,
+    scenes: SceneSets,
+    folder: Path,
+    *,
+    steps: int,
+    log: Callable[[str], None],
+) -> dict[str, Any]:
+    """Run the composition experiment; write results, table and sheet."""
+    composed = run_composition(
+        models,
+        extraction_of(next(iter(models.values()))),
+        judge,
+        device=next(judge.parameters()).device,
+        scenes=scenes,
+        recipe=SamplingRecipe(steps=steps, guidance=2.0, max_batch=480),
+        log=log,
+    )
+    report.write(composed, folder / "composition")
+    return {"contrasts": composed.facts["contrasts"]}

@@ -1,0 +1,68 @@
+"""What a run on a lent GPU leaves: a folder, packed into pieces small enough to be carried."""
+
+import importlib
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+_PIECE = "15m"
+
+PLACES = {
+    "clip-tiny-scenes.safetensors": "composer_pl_caption",
+    "clip-tiny-scenes-visual.safetensors": "composer_pl_semantics",
+    "dpt-tiny-scenes.safetensors": "composer_pl_depth",
+    "yolo-tiny-scenes-seg.safetensors": "composer_pl_instances",
+}
+"""Encoder file -> the package that ships it, in its folder `weights`."""
+
+
+class Products:
+    """Files below `out/products`, and `out/products.tar.gz.*`.
+
+    Args:
+        out: Folder whose files are carried back.
+    """
+
+    def __init__(self, out: Path):
+        self.out = out
+        self.folder = out / "products"
+        (self.folder / "encoders").mkdir(parents=True, exist_ok=True)
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write plain data."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1, default=str) + "\n")
+
+    def write_model(
+        self, name: str, description: Mapping[str, Any], weights: Mapping[str, Tensor]
+    ) -> None:
+        """Write a model folder that `load_model` reads."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({n: t.contiguous() for n, t in weights.items()}, folder / "model.safetensors")
+        (folder / "config.json").write_text(json.dumps(description, indent=2) + "\n")
+
+    def install_encoders(self) -> None:
+        """Copy what encoders there are to where the plugins look for them."""
+        for name, package in PLACES.items():
+            source = self.folder / "encoders" / name
+            if source.is_file():
+                home = Path(str(importlib.import_module(package).__file__)).parent / "weights"
+                home.mkdir(exist_ok=True)
+                shutil.copyfile(source, home / name)
+
+    def pack(self) -> None:
+        """Pack the folder anew into pieces beside it."""
+        command = (
+            f"tar -C {self.out} -cf - products | gzip -1 > {self.out}/.all && "
+            f"rm -f {self.out}/products.tar.gz.* && "
+            f"split -b {_PIECE} {self.out}/.all {self.out}/products.tar.gz. && rm {self.out}/.all"
+        )
+        subprocess.run(["bash", "-c", command], check=True)
