@@ -11,7 +11,8 @@ from composer_pl.errors import UserInputError
 @pytest.fixture
 def parts():
     values = {"sketch": torch.rand(1, 4, 4), "color": torch.rand(3)}
-    return Parts(values, {"sketch": "a.jpg", "color": "a.jpg"})
+    facts = {"sketch": {"settings": {"edges": "canny"}}, "color": {"agreement": {"space": "lab"}}}
+    return Parts(values, {"sketch": "a.jpg", "color": "a.jpg"}, facts)
 
 
 def test_the_right_side_wins_when_joining(parts):
@@ -32,6 +33,29 @@ def test_a_file_gives_back_the_parts(parts, tmp_path):
     loaded = Parts.load(tmp_path / "p.safetensors")
     assert loaded == parts
     assert loaded.notes == parts.notes
+    assert loaded.facts == parts.facts
+
+
+def test_facts_go_with_their_values(parts):
+    assert parts.only("color").facts == {"color": parts.facts["color"]}
+    assert parts.drop("color").facts == {"sketch": parts.facts["sketch"]}
+    by_hand = Parts({"color": torch.zeros(3)})
+    assert (parts | by_hand).facts == {"sketch": parts.facts["sketch"]}
+    assert (by_hand | parts).facts == parts.facts
+
+
+def test_a_file_of_before_facts_loads(tmp_path):
+    path = tmp_path / "p.safetensors"
+    save_file({"color": torch.zeros(3)}, path, metadata={"composer_pl_notes": '{"color": "a"}'})
+    loaded = Parts.load(path)
+    assert (loaded.notes, loaded.facts) == ({"color": "a"}, {})
+
+
+@pytest.mark.parametrize("facts", ["[1]", "3", "{", '{"color": 3}'])
+def test_strange_facts_are_refused(tmp_path, facts):
+    save_file({"color": torch.zeros(3)}, tmp_path / "p", metadata={"composer_pl_facts": facts})
+    with pytest.raises(UserInputError, match="expected a file that `composer-pl decompose` wrote"):
+        Parts.load(tmp_path / "p")
 
 
 @pytest.mark.parametrize("method", ["only", "drop"])

@@ -12,6 +12,7 @@ from composer_pl.composing.decomposer import Decomposer
 from composer_pl.composing.enlarging import check_fit, side_multiple, small_pictures
 from composer_pl.composing.mistakes import UnknownToModelError, usable_device
 from composer_pl.composing.parts import Parts
+from composer_pl.composing.provenance import refuse_strangers
 from composer_pl.composing.settings import reconfigured
 from composer_pl.composing.values import model_values
 from composer_pl.errors import UserInputError
@@ -134,7 +135,8 @@ class Composer:
             value = extract([str(source)])[0].cpu()
         else:
             value = plugin.read(source)
-        return Parts({name: value}, {name: str(source)})
+        facts = {name: self.decomposer.facts(name)}
+        return Parts({name: value}, {name: str(source)}, facts)
 
     def compose(
         self,
@@ -174,6 +176,8 @@ class Composer:
         if not isinstance(against, Parts):
             names = (against,) if isinstance(against, str) else tuple(against)
             against = parts.only(*names)
+        for given in (parts, against):
+            refuse_strangers(given, self.model.plugins, self.decomposer.plugins)
         recipe, upsampling = recipe or SamplingRecipe(), upsampling or UPSAMPLING
         work, more = (r.steps * -(-n // r.max_batch) for r in (recipe, upsampling))
         total = work + (0 if self.upsampler is None else more)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from composer_pl.composing.mistakes import UnknownToModelError, usable_device
 from composer_pl.composing.parts import Parts
+from composer_pl.composing.provenance import facts_of
 from composer_pl.conditions.extraction import Extraction
 from composer_pl.data.decode import opened_picture, read_picture
 from composer_pl.data.transforms import choose_crop, cut
@@ -51,6 +53,7 @@ class Decomposer:
                 )
         self.extraction = Extraction(plugins, value_size=value_size)
         self.canvas = canvas
+        self._facts: dict[str, dict[str, Any]] = {}
         self.device = usable_device(device)
 
     @property
@@ -143,4 +146,10 @@ class Decomposer:
                 missing[name] = error
                 continue
             notes[name] = caption if "caption" in self.plugins[name].inputs else origin
-        return Parts(values, notes), missing
+        return Parts(values, notes, {name: self.facts(name) for name in values}), missing
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """How values of a condition are extracted here; files of weights are read once."""
+        if name not in self._facts:
+            self._facts[name] = facts_of(self.plugins[name])
+        return self._facts[name]
