@@ -252,13 +252,18 @@ def _loss(reading: Reading, truth: Truth) -> Tensor:
     def whole(name: str, *, ignored: int = -1) -> Tensor:
         return F.cross_entropy(getattr(reading, name), getattr(truth, name), ignore_index=ignored)
 
-    outlines = F.binary_cross_entropy_with_logits(reading.outlines, truth.outlines.float())
+    # Lines are few: at equal weight a line that is half sure would never be drawn.
+    outlines = F.binary_cross_entropy_with_logits(
+        reading.outlines,
+        truth.outlines.float(),
+        pos_weight=torch.full((), 2.0, device=reading.outlines.device),
+    )
     return (
-        soft("shapes")
-        + soft("colors")
+        3 * soft("shapes")
+        + 2 * soft("colors")
         + 2 * (reading.depth - truth.depth).abs().mean()
-        + outlines
-        + 6 * present("pairs")
+        + 2 * outlines
+        + 20 * present("pairs")
         + present("size_materials")
         + present("materials")
         + 0.1 * (whole("count") + whole("floor") + whole("sky"))
