@@ -44,6 +44,7 @@ def assert_survived(facts, reason):
     assert facts["end"]
 
 
+@pytest.mark.slow  # three runs; tests/systems/test_checkpoints.py has the file alone
 def test_a_checkpoint_that_is_not_taken_leaves_the_one_before_it(place):
     assert_survived(full_disk.story("limit"), "File too large")
 

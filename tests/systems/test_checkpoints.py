@@ -50,6 +50,22 @@ def test_a_failed_write_leaves_the_previous_file_and_no_debris(files, tmp_path, 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_disk_that_takes_half_a_file_leaves_the_previous_one(files, tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "step-00000003.ckpt"
+    files.save_checkpoint(CONTENT, path)
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"File too large.* Next: free space"):
+            files.save_checkpoint(CONTENT | {"global_step": 4}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert files.load_checkpoint(path)["global_step"] == 3
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_an_error(files, tmp_path):
     tmp_path.chmod(0o500)
