@@ -57,7 +57,7 @@ def test_a_run_leaves_its_record_and_is_continued_validated_and_sampled(place, c
     assert run("fit") == 0
     folder = place / "runs" / "tiny"
     names = sorted(path.name for path in folder.iterdir())
-    assert names == ["checkpoints", "config.yaml", "csv", "samples", "tensorboard"]
+    assert names == ["checkpoints", "config.yaml", "csv", "metrics.csv", "samples", "tensorboard"]
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == [
         "step-00000002.ckpt",
         "step-00000004.ckpt",

@@ -1,6 +1,5 @@
 """The parser of a training configuration and the run that it describes. Imports torch."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from composer_pl.cli.config_errors import explain, refuse_abbreviations
 from composer_pl.cli.fit import run_folder, say
 from composer_pl.cli.output import disk_errors
 from composer_pl.cli.policy import restrict_imports
+from composer_pl.cli.resuming import AUTO, checkpoint_of, finished, how_to_go_on
 from composer_pl.data.datamodule import ComposerDataModule
 from composer_pl.errors import ComposerPLError, ConfigError, UserInputError
 from composer_pl.files import replacing
@@ -22,15 +22,15 @@ from composer_pl.systems.checkpoints import (
     FOLDER,
     AtomicCheckpointIO,
     Checkpoints,
-    find_last,
     list_checkpoints,
 )
+from composer_pl.systems.curve import LossCurve
 from composer_pl.systems.diffusion import DiffusionSystem
 from composer_pl.systems.ema import EMA
 from composer_pl.systems.guard import FiniteGuard
 from composer_pl.systems.previews import Previews
 from composer_pl.systems.progress import Progress
-from composer_pl.systems.signals import GracefulStop
+from composer_pl.systems.signals import GracefulStop, stopped_by
 
 TRAINER_DEFAULTS = {
     "use_distributed_sampler": False,  # our sampler knows its rank
@@ -51,7 +51,8 @@ class SaveRunConfig(SaveConfigCallback):
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write it, without the checkpoint that this start resumed from."""
         config = self.config.clone()
-        config["ckpt_path"] = None
+        if config["ckpt_path"] != AUTO:
+            config["ckpt_path"] = None
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / "config.yaml") as path:
@@ -97,7 +98,8 @@ class ComposerCLI(LightningCLI):
             "--ckpt_path",
             type=str | None,
             default=None,
-            help="Checkpoint to continue from or to use; `last` is the newest of the run folder.",
+            help="Checkpoint to continue from or to use; `last` is the newest of the run folder, "
+            "`auto` too, or a new start where there is none.",
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -162,6 +164,7 @@ class ComposerCLI(LightningCLI):
         section["callbacks"] = [
             *(given if isinstance(given, list) else [given]),
             FiniteGuard(),
+            LossCurve(),
             GracefulStop(),
         ]
         if section["enable_progress_bar"] is not False:
@@ -180,7 +183,8 @@ def train(command: str, argv: list[str]) -> int:
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
     folder = Path(trainer.default_root_dir)
-    ckpt = _checkpoint(command, cli.config["ckpt_path"], folder)
+    given = cli.config["ckpt_path"]
+    ckpt = checkpoint_of(command, given, folder)
     if command == "fit":
         if ckpt is None and list_checkpoints(folder / FOLDER) and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             raise UserInputError(
@@ -188,6 +192,9 @@ def train(command: str, argv: list[str]) -> int:
                 f"of an earlier run. Next: continue it with --ckpt_path last, or write elsewhere "
                 f"with --trainer.default_root_dir DIR."
             )
+        if done := finished(given, ckpt, trainer.max_steps, folder):
+            say(done)
+            return 0
         if trainer.is_global_zero:
             count = sum(p.numel() for p in model.model.parameters())
             start = f"continuing from {ckpt}" if ckpt else "starting"
@@ -207,29 +214,8 @@ def train(command: str, argv: list[str]) -> int:
         if trainer.is_global_zero:
             for name, value in sorted((results or [{}])[0].items()):
                 print(f"{name} {value:.6f}")
-    stops = [c for c in trainer.callbacks if isinstance(c, GracefulStop)]  # type: ignore[attr-defined]
-    return 128 + stops[0].signal if stops and stops[0].signal else 0
-
-
-def _checkpoint(command: str, given: str | None, folder: Path) -> str | None:
-    """Resolve `--ckpt_path`.
-
-    Raises:
-        UserInputError: An evaluation has none, or the file does not exist.
-        CheckpointError: `last` finds nothing.
-    """
-    if given is None:
-        if command == "fit":
-            return None
-        raise UserInputError(
-            f"Running {command}: a trained model was expected, found no --ckpt_path. "
-            f"Next: give --ckpt_path FILE, or --ckpt_path last for the newest of {folder}."
-        )
-    if given == "last":
-        return str(find_last(folder, say))
-    if not os.path.isfile(given):
-        raise UserInputError(
-            f"Reading --ckpt_path {given}: a checkpoint file was expected, found none. "
-            f"Next: correct the path, or use --ckpt_path last."
-        )
-    return given
+    number = stopped_by(trainer)
+    if number and trainer.is_global_zero:
+        step, auto = trainer.global_step, given == AUTO
+        say(how_to_go_on(number, step, trainer.max_steps, argv, auto))
+    return 128 + number if number else 0

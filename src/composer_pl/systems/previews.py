@@ -22,6 +22,7 @@ from composer_pl.sheet import Panel, contact_sheet, to_pil
 from composer_pl.systems.diffusion import DiffusionSystem
 from composer_pl.systems.drawing import draw_each
 from composer_pl.systems.ema import averaged_weights
+from composer_pl.systems.signals import stopped_by
 from composer_pl.types import Batch
 
 FOLDER = "samples"
@@ -66,8 +67,8 @@ class Previews(pl.Callback):
             self._draw_once(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the end of the run."""
-        if self.every_n_steps:
+        """Draw the end of the run; not when a signal ended it, which is in a hurry."""
+        if self.every_n_steps and not stopped_by(trainer):
             self._draw_once(trainer, pl_module)
 
     def on_predict_batch_end(

@@ -69,6 +69,7 @@ class GracefulStop(pl.Callback):
         if asked and not self.signal:
             self.signal = asked
             trainer.should_stop = True
+            trainer.limit_val_batches = 0  # Lightning would validate first, who knows how long
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give the handlers back, after the final save; not those of a signal that came.
@@ -84,3 +85,9 @@ class GracefulStop(pl.Callback):
         if self._asked == number == signal.SIGINT:
             raise KeyboardInterrupt
         self._asked = number
+
+
+def stopped_by(trainer: pl.Trainer) -> int:
+    """The number of the signal that stopped a run; 0 when none did."""
+    stops = [c for c in trainer.callbacks if isinstance(c, GracefulStop)]  # type: ignore[attr-defined]
+    return stops[0].signal if stops else 0
