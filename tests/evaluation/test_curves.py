@@ -60,9 +60,13 @@ def test_the_first_steps_tell_nothing():
 
 def test_a_rising_or_broken_loss_has_diverged():
     run = falling(400)
-    rising = Curve(run.steps, [v + max(0.0, (s - 200) / 100) for s, v in zip(*_both(run))])
+    rising = Curve(
+        run.steps, [v + max(0.0, (s - 200) / 100) for s, v in zip(*_both(run), strict=True)]
+    )
     assert judge(rising, [falling()]).state == "diverged"
-    broken = Curve(run.steps, [math.nan if s == 123 else v for s, v in zip(*_both(run))])
+    broken = Curve(
+        run.steps, [math.nan if s == 123 else v for s, v in zip(*_both(run), strict=True)]
+    )
     assert judge(broken, [falling()]).text.startswith("diverged: the loss of step 123")
 
 
