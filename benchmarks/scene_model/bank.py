@@ -20,6 +20,9 @@ from torch.nn.functional import interpolate
 from composer_pl.plugin.api import ConditionPlugin
 from composer_pl.plugin.values import finished, to_canvas
 
+SIDE = 64
+"""Of targets and of local values."""
+
 _CHUNK = 1024
 _THREADS = 8  # of the sketch's strokes, which are chosen on the CPU
 
@@ -29,8 +32,8 @@ class Bank:
     """Targets and values of a corpus.
 
     Attributes:
-        x_0: The targets, 64 px.
-        pixels: The canvas, 128 px.
+        x_0: The targets, 64 px; the picture that grey and holes are made from as well, since local
+            values have the target's size (`hint_scale` is 1).
         fixed: Values by condition, floats of local ones times 255.
         texts: Captions a scene; caption k of scene i is row `i * texts + k`.
         masks: Holes, True where known.
@@ -38,10 +41,9 @@ class Bank:
     """
 
     x_0: UInt8[Tensor, "n 3 64 64"]
-    pixels: UInt8[Tensor, "n 3 128 128"]
     fixed: dict[str, Tensor]
     texts: int
-    masks: Bool[Tensor, "m 1 128 128"]
+    masks: Bool[Tensor, "m 1 64 64"]
     greys: Float[Tensor, "k 3"]
 
     def __len__(self) -> int:
@@ -65,15 +67,15 @@ class Bank:
                 values[name] = table[rows].float() / 255
             else:
                 values[name] = table[rows].float()
-        canvas = self.pixels[rows].float() / 127.5 - 1
+        x_0 = self.x_0[rows].float() / 127.5 - 1
         weights = self.greys[integers(len(self.greys))][:, :, None, None]
-        values["intensity"] = (canvas * weights).sum(1, keepdim=True).clamp(-1, 1)
+        values["intensity"] = (x_0 * weights).sum(1, keepdim=True).clamp(-1, 1)
         known = self.masks[integers(len(self.masks))].float()
-        values["masking"] = torch.cat([canvas * known, known], 1)
-        return self.x_0[rows].float() / 127.5 - 1, values
+        values["masking"] = torch.cat([x_0 * known, known], 1)
+        return x_0, values
 
 
-def draw_masks_bank(count: int, *, workers: int = 0) -> Bool[Tensor, "m 1 128 128"]:
+def draw_masks_bank(count: int, *, workers: int = 0) -> Bool[Tensor, "m 1 64 64"]:
     """Draw holes with the plugin's own function; its keys count from 0."""
     parts = [range(i, min(i + 64, count)) for i in range(0, count, 64)]
     if workers:
@@ -82,18 +84,18 @@ def draw_masks_bank(count: int, *, workers: int = 0) -> Bool[Tensor, "m 1 128 12
     return torch.cat([_masks(part) for part in parts])
 
 
-def _masks(keys: range) -> Bool[Tensor, "m 1 128 128"]:
+def _masks(keys: range) -> Bool[Tensor, "m 1 64 64"]:
     from composer_pl_masking.drawing import draw_masks
 
     torch.set_num_threads(1)
-    return draw_masks(torch.tensor(list(keys)), (128, 128), (0.7, 0.2, 0.1)) > 0.5
+    return draw_masks(torch.tensor(list(keys)), (SIDE, SIDE), (0.7, 0.2, 0.1)) > 0.5
 
 
 @torch.no_grad()
 def build_bank(
     corpus: Corpus,
     plugins: Mapping[str, ConditionPlugin],
-    masks: Bool[Tensor, "m 1 128 128"],
+    masks: Bool[Tensor, "m 1 64 64"],
     *,
     log: Callable[[str], None] = print,
 ) -> Bank:
@@ -120,7 +122,7 @@ def build_bank(
         elif name == "instances":
             fixed[name] = torch.cat(
                 [
-                    _eighths(truth_values(corpus.ids[p], corpus.attributes[p], 128, canvas=256))
+                    _eighths(truth_values(corpus.ids[p], corpus.attributes[p], SIDE, canvas=256))
                     for p in _parts(n)
                 ]
             )
@@ -131,8 +133,8 @@ def build_bank(
 
             def extract(part: slice, plugin=plugin, extractor=extractor, name=name) -> Tensor:
                 image = corpus.pixels[part].float() / 127.5 - 1
-                answer = extractor(to_canvas(image, plugin, (128, 128)))
-                value = finished(answer, plugin, (128, 128), rows=len(image), name=name)
+                answer = extractor(to_canvas(image, plugin, (SIDE, SIDE)))
+                value = finished(answer, plugin, (SIDE, SIDE), rows=len(image), name=name)
                 return _eighths(value) if plugin.scope == "local" else value.half()
 
             threads = _THREADS if name == "sketch" and device.type == "cuda" else 1
@@ -144,7 +146,6 @@ def build_bank(
     x_0 = torch.cat([_target(corpus.pixels[part]) for part in _parts(n)])
     return Bank(
         x_0=x_0,
-        pixels=corpus.pixels,
         fixed=fixed,
         texts=texts,
         masks=masks.to(device),
@@ -171,7 +172,7 @@ def _caption_values(corpus: Corpus, plugin: ConditionPlugin) -> Tensor:
 
 
 def _target(pixels: UInt8[Tensor, "n 3 128 128"]) -> UInt8[Tensor, "n 3 64 64"]:
-    small = interpolate(pixels.float(), size=(64, 64), mode="bicubic", antialias=True)
+    small = interpolate(pixels.float(), size=(SIDE, SIDE), mode="bicubic", antialias=True)
     return small.clamp(0, 255).round().to(torch.uint8)
 
 

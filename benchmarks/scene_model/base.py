@@ -5,6 +5,7 @@ stays, and falls to zero over the last part, of the steps or of the seconds that
 whichever ends first; so a lease that runs slower than planned still ends with a finished model.
 """
 
+import copy
 import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,13 +36,31 @@ class Trained:
         weights: The averaged weights in half precision, on the CPU.
         curve: Step and mean loss since the last entry.
         steps: Steps made.
-        seconds: Time they took.
+        seconds: Time they took, the first one left out.
+        early: Averaged weights after `early_steps` steps, before the learning rate fell.
+        early_steps: 0 where none were asked for.
     """
 
     weights: dict[str, Tensor]
     curve: list[tuple[int, float]]
     steps: int
     seconds: float
+    early: dict[str, Tensor]
+    early_steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """How the network computes; weights and their average stay in float32.
+
+    Attributes:
+        half: Forwards and backwards through a bfloat16 copy of the model, so that norms are in
+            bfloat16 too; False is autocast.
+        channels_last: Memory layout.
+    """
+
+    half: bool = True
+    channels_last: bool = False
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -92,7 +111,7 @@ def train_base(
     steps: int,
     seconds: float,
     batch: int = 512,
-    lr: float = 6e-4,
+    lr: float = 1e-3,
     warmup: int = 300,
     decay: float = 0.3,
     ema: float = 0.999,
@@ -100,7 +119,8 @@ def train_base(
     p_drop_all: float = 0.1,
     p_keep_all: float = 0.1,
     keep_filter: KeepFilter | None = None,
-    compile: bool = False,
+    precision: Precision = Precision(half=False),
+    early_seconds: float = float("inf"),
     log: Callable[[str], None] = print,
 ) -> Trained:
     """Train a model in place.
@@ -113,39 +133,43 @@ def train_base(
         batch: Pictures a step.
         lr: Learning rate of AdamW.
         warmup: Steps of the linear warm-up.
-        decay: Last part over which the learning rate falls to zero.
+        decay: Last part over which the learning rate falls to zero; 0 keeps it up.
         ema: Decay of the average.
         seed: Of all draws.
         p_drop_all: See `DropoutPolicy`.
         p_keep_all: See `DropoutPolicy`.
         keep_filter: Changes the keep masks; for experiments.
-        compile: Compile encoders and backbone.
+        precision: How to compute; autocast counts on a GPU only.
+        early_seconds: When to take `Trained.early`.
         log: Told the loss every five seconds.
     """
     device = bank.x_0.device
     generator = torch.Generator(device).manual_seed(seed)
     model.train().requires_grad_(True)
     parameters = list(model.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.0, fused=device.type == "cuda")
+    cuda = device.type == "cuda"
+    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.0, fused=cuda)
     names = list(model.state_dict())
     live = list(model.state_dict().values())
     average = [tensor.detach().clone() for tensor in live]
     probs = torch.tensor([p.drop_prob for p in model.plugins.values()], device=device)
     process, timesteps = model.process, model.process_config.num_timesteps
-    conditioner, backbone = model.conditioner, model.backbone
-    if compile:
-        conditioner = torch.compile(conditioner, dynamic=False)
-        backbone = torch.compile(backbone, dynamic=False)
+    half = precision.half
+    worker = copy.deepcopy(model).bfloat16() if half else model
+    if precision.channels_last:
+        worker.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    copies = list(worker.parameters())
 
     losses: list[Tensor] = []
     curve: list[tuple[int, float]] = []
     began = told = time.monotonic()
-    step = 0
+    early: list[Tensor] = []
+    step = early_steps = 0
     while True:
         progress = max(step / steps, (time.monotonic() - began) / seconds)
         if progress >= 1:
             break
-        rate = lr * min(1.0, (step + 1) / warmup, (1 - progress) / decay)
+        rate = lr * min(1.0, (step + 1) / warmup, (1 - progress) / decay if decay else 1.0)
         for group in optimizer.param_groups:
             group["lr"] = rate
         x_0, values = bank.draw(batch, generator)
@@ -155,13 +179,22 @@ def train_base(
         t = torch.randint(timesteps, (batch,), generator=generator, device=device)
         eps = torch.randn(x_0.shape, generator=generator, device=device)
         x_t = process.q_sample(x_0, t, eps)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-            raw = backbone(x_t, t, conditioner(values, keep))
+        if half:
+            values = {name: value.bfloat16() for name, value in values.items()}
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=cuda and not half):
+            raw = worker.predict(x_t, t, worker.encode(values, keep))
         loss = process.loss(raw.float(), x_0, x_t, t, eps).mean()
         loss.backward()
+        if half:
+            for parameter, twin in zip(parameters, copies, strict=True):
+                parameter.grad = None if twin.grad is None else twin.grad.float()
+                twin.grad = None
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        if half:
+            with torch.no_grad():
+                torch._foreach_copy_(copies, parameters)
         torch._foreach_lerp_(average, live, 1 - min(ema, (step + 1) / (step + 10)))
         losses.append(loss.detach())
         step += 1
@@ -169,6 +202,8 @@ def train_base(
             first = float(loss.detach())
             log(f"base step 1: loss {first:.4f} after {time.monotonic() - began:.1f} s")
             began = told = time.monotonic()
+        if early_steps == 0 and time.monotonic() - began > early_seconds:
+            early, early_steps = [tensor.half() for tensor in average], step
         if step % 50 == 0 or step == steps:
             recent = torch.stack(losses).mean()
             losses.clear()
@@ -179,9 +214,21 @@ def train_base(
                     f"base step {step}: loss {float(recent):.4f}, "
                     f"{step * batch / (told - began):.0f} pictures/s, {told - began:.0f} s"
                 )
+    if cuda:
+        torch.cuda.synchronize()
     took = time.monotonic() - began
-    state = {
-        name: (mean.half() if mean.is_floating_point() else mean).cpu()
-        for name, mean in zip(names, average, strict=True)
+    return Trained(
+        weights=_halves(names, average),
+        curve=[(at, float(value)) for at, value in curve],
+        steps=step,
+        seconds=took,
+        early=_halves(names, early) if early_steps else {},
+        early_steps=early_steps,
+    )
+
+
+def _halves(names: Sequence[str], tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu()
+        for name, tensor in zip(names, tensors, strict=True)
     }
-    return Trained(weights=state, curve=[(s, float(v)) for s, v in curve], steps=step, seconds=took)

@@ -1,6 +1,6 @@
 """Everything that was trained and measured on the lent GPU, in one run of ten minutes.
 
-    python benchmarks/scene_model/lease.py --out OUT --plan full      # or: smoke, tiny (on a CPU)
+    python benchmarks/scene_model/lease.py --out OUT --plan full      # or tiny, on a CPU
 
 Renders the scenes, trains the tiny encoders, the judge, both arms of the base model and the
 upsampler from device memory, measures them, and writes weights in half precision. What a phase has
@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "composition")]
 
 import arms  # noqa: E402
 from bank import build_bank, draw_masks_bank  # noqa: E402
-from base import build_model, build_plugins, read_config, reset, train_base  # noqa: E402
+from base import Precision, build_model, build_plugins, read_config, reset, train_base  # noqa: E402
 from corpus import UNSEEN, build_corpus  # noqa: E402
 from products import Products  # noqa: E402
 
@@ -42,9 +42,11 @@ class Plan:
         unseen: Scenes of the measurements.
         masks: Holes in the bank.
         clip: Steps and batch; likewise below.
-        base_seconds: Seconds of each arm.
+        instances_seconds: Most seconds of that training.
         base: Most steps, and batch.
-        compile: Whether base model and upsampler are compiled.
+        early_seconds: Seconds after which both arms are compared.
+        granted: Seconds of the whole run.
+        reserved: Seconds of what comes after the first arm; the arm gets the rest.
         composed: Pictures of each main set of the composition experiment, and steps of sampling.
         workers: Processes for descriptions, captions and masks.
     """
@@ -60,8 +62,9 @@ class Plan:
     judge: tuple[int, int]
     upsampler: tuple[int, int]
     base: tuple[int, int]
-    base_seconds: float
-    compile: bool
+    early_seconds: float
+    granted: float
+    reserved: float
     composed: int
     composed_steps: int
     workers: int
@@ -70,20 +73,14 @@ class Plan:
 PLANS = {
     "tiny": Plan(
         scenes=24, judged=16, unseen=4, masks=32, clip=(2, 16), depth=(2, 4), instances=(2, 8),
-        instances_seconds=60,
-        judge=(2, 8), upsampler=(2, 4), base=(3, 4), base_seconds=60, compile=False, composed=24,
-        composed_steps=1, workers=0,
-    ),
-    "smoke": Plan(
-        scenes=4096, judged=2048, unseen=512, masks=512, clip=(40, 1024), depth=(30, 256),
-        instances=(30, 128), instances_seconds=20, judge=(40, 256), upsampler=(30, 128),
-        base=(60, 512), base_seconds=30, compile=True, composed=96, composed_steps=15, workers=16,
+        instances_seconds=60, judge=(2, 8), upsampler=(2, 2), base=(3, 4), early_seconds=0,
+        granted=1e6, reserved=0, composed=24, composed_steps=1, workers=0,
     ),
     "full": Plan(
-        scenes=80_000, judged=32_000, unseen=768, masks=8192, clip=(1500, 1024), depth=(1200, 256),
-        instances=(2000, 128), instances_seconds=50, judge=(1200, 256), upsampler=(1200, 128),
-        base=(20_000, 512), base_seconds=120, compile=True, composed=1440, composed_steps=15,
-        workers=16,
+        scenes=24_000, judged=10_000, unseen=384, masks=4096, clip=(700, 1024), depth=(650, 256),
+        instances=(2000, 128), instances_seconds=38, judge=(1100, 256), upsampler=(700, 256),
+        base=(50_000, 512), early_seconds=45, granted=570, reserved=265, composed=1440,
+        composed_steps=12, workers=16,
     ),
 }  # fmt: skip
 
@@ -91,10 +88,10 @@ PLANS = {
 class Lease:
     """Runs phases, each in its own try, and keeps what they give."""
 
-    def __init__(self, out: Path, plan: Plan, device: torch.device):
+    def __init__(self, out: Path, work: Path, plan: Plan, device: torch.device):
         self.plan, self.device = plan, device
         self.began = time.monotonic()
-        self.products = Products(out)
+        self.products = Products(out, work)
         self.facts: dict[str, Any] = {"plan": str(plan), "torch": torch.__version__}
         if device.type == "cuda":
             self.facts["device"] = torch.cuda.get_device_name()
@@ -133,7 +130,7 @@ def run(lease: Lease) -> None:
     import depth
     import judge as judging
     from measure import adherence_of, composition_of
-    from score import make_scenes
+    from score import SETTINGS, make_scenes
     from upsampler import measure_upsampler, train_upsampler
 
     from composer_pl.models.upsampler import UpsamplerModel
@@ -192,27 +189,60 @@ def run(lease: Lease) -> None:
     plugins = build_plugins(config)
     torch.manual_seed(0)
     model = build_model(config, plugins).to(device)
-
-    def train(bank: Any, arm: str, steps: int) -> Any:
-        trained = train_base(
-            model, bank, steps=steps, seconds=plan.base_seconds, batch=plan.base[1], seed=0,
-            warmup=min(300, plan.base[0] // 3), keep_filter=arms.keep_filter(arm),
-            compile=plan.compile, log=lease.log,
-        )  # fmt: skip
-        products.write_model(f"base-{arm}", model.describe(), trained.weights)
-        products.write_json(f"base-{arm}/curve.json", trained.curve)
-        lease.facts[f"base {arm}"] = {"steps": trained.steps, "seconds": trained.seconds}
-        return trained
+    precision = Precision(half=False)
 
     def values(of: Any) -> Any:
         return build_bank(of, plugins, masks, log=lease.log)
 
-    first = lease.phase("base A", lambda: train(values(scenes), "A", plan.base[0]), save=True)
+    def fastest(bank: Any) -> Precision:
+        """Try each way of computing for a few steps."""
+        ways = {
+            "autocast": Precision(half=False),
+            "bfloat16": Precision(),
+            "bfloat16, channels last": Precision(channels_last=True),
+        }
+        rates = {}
+        for name, way in ways.items():
+            tried = train_base(
+                model, bank, steps=16, seconds=30, batch=plan.base[1], precision=way,
+                log=lambda text: None,
+            )  # fmt: skip
+            rates[name] = round((tried.steps - 1) * plan.base[1] / tried.seconds)
+        lease.facts["pictures a second"] = rates
+        lease.log(f"pictures a second: {rates}")
+        reset(model, config, 0)
+        return ways[max(rates, key=lambda name: rates[name])]
+
+    def train(bank: Any, arm: str, **how: Any) -> Any:
+        trained = train_base(
+            model, bank, batch=plan.base[1], seed=0, warmup=min(300, plan.base[0] // 3),
+            keep_filter=arms.keep_filter(arm), precision=precision, log=lease.log, **how,
+        )  # fmt: skip
+        products.write_model(f"base-{arm}", model.describe(), trained.weights)
+        if trained.early:
+            products.write_model(f"base-{arm}-early", model.describe(), trained.early)
+        products.write_json(f"base-{arm}/curve.json", trained.curve)
+        lease.facts[f"base {arm}"] = {
+            "steps": trained.steps, "seconds": trained.seconds, "early_steps": trained.early_steps
+        }  # fmt: skip
+        return trained
+
+    def first_arm() -> Any:
+        nonlocal precision
+        bank = values(scenes)
+        if device.type == "cuda":
+            precision = fastest(bank)
+        left = plan.granted - plan.reserved - (time.monotonic() - lease.began)
+        return train(
+            bank, "A", steps=plan.base[0], seconds=max(left, 70), early_seconds=plan.early_seconds
+        )
+
+    first = lease.phase("base A", first_arm, save=True)
 
     def trained_upsampler() -> dict[str, Any]:
         description, state, curve = train_upsampler(
             scenes, steps=plan.upsampler[0], batch=plan.upsampler[1], device=device, seed=0,
-            warmup=min(200, plan.upsampler[0] // 3), compile=plan.compile, log=lease.log,
+            warmup=min(200, plan.upsampler[0] // 3), crop=64, log=lease.log,
         )  # fmt: skip
         products.write_model("upsampler", description, state)
         products.write_json("upsampler/curve.json", curve)
@@ -239,7 +269,8 @@ def run(lease: Lease) -> None:
 
     def second_arm() -> Any:
         reset(model, config, 0)
-        return train(values(corpus(plan.scenes, second)), "B", first.steps)
+        bank = values(corpus(plan.scenes, second))
+        return train(bank, "B", steps=max(first.early_steps, 1), seconds=1e6, decay=0.0)
 
     def loaded(weights: dict[str, torch.Tensor]) -> Any:
         twin = build_model(config, plugins)
@@ -259,30 +290,34 @@ def run(lease: Lease) -> None:
         "scenes composition",
         lambda: make_scenes(plan.composed, device=device, workers=plan.workers),
     )
-    arms_of = {"A": shipped, "B": loaded(other.weights)}
-    lease.phase(
-        "composition",
-        lambda: composition_of(
-            arms_of, judge, tests, products.folder, steps=plan.composed_steps, log=lease.log
-        ),
-        save=True,
-    )
+    arms_of = {"A": loaded(first.early), "B": loaded(other.weights), "A/long": shipped}
+    rest = ("two objects", "caption and depth")
+    for name, sets in (("composition", [s for s in SETTINGS if s not in rest]), ("rest", rest)):
+        if name == "rest" and time.monotonic() - lease.began > plan.granted - 35:
+            lease.log("no time for the rest of the composition experiment")
+            continue
+        lease.phase(
+            name,
+            lambda name=name, sets=sets: composition_of(
+                arms_of, judge, tests, products.folder / name, sets,
+                steps=plan.composed_steps, log=lease.log,
+            ),
+            save=True,
+        )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--work", type=Path, help="where files are made; OUT unless told")
     parser.add_argument("--plan", choices=PLANS, default="tiny")
-    parser.add_argument("--base-seconds", type=float)
     args = parser.parse_args()
     plan = PLANS[args.plan]
-    if args.base_seconds:
-        plan = replace(plan, base_seconds=args.base_seconds)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = True
-    torch.backends.cudnn.benchmark = device.type == "cuda"
-    shutil.rmtree(args.out / "products", ignore_errors=True)
-    lease = Lease(args.out, plan, device)
+    work = args.work or args.out
+    shutil.rmtree(work / "products", ignore_errors=True)
+    lease = Lease(args.out, work, plan, device)
     try:
         run(lease)
     finally:

@@ -1,7 +1,7 @@
 """The two measurements of trained models as `lease.py` runs them on the device."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ def composition_of(
     judge: Judge,
     scenes: SceneSets,
     folder: Path,
+    settings: Sequence[str],
     *,
     steps: int,
     log: Callable[[str], None],
@@ -51,8 +52,9 @@ def composition_of(
         judge,
         device=next(judge.parameters()).device,
         scenes=scenes,
+        settings=settings,
         recipe=SamplingRecipe(steps=steps, guidance=2.0, max_batch=480),
         log=log,
     )
-    report.write(composed, folder / "composition")
+    report.write(composed, folder)
     return {"contrasts": composed.facts["contrasts"]}

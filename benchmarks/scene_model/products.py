@@ -23,15 +23,17 @@ PLACES = {
 
 
 class Products:
-    """Files below `out/products`, and `out/products.tar.gz.*`.
+    """Files below `work/products`, and `out/products.tar.gz.*`.
 
     Args:
         out: Folder whose files are carried back.
+        work: Folder for everything; may be `out`.
     """
 
-    def __init__(self, out: Path):
-        self.out = out
-        self.folder = out / "products"
+    def __init__(self, out: Path, work: Path):
+        self.out, self.work = out, work
+        self.folder = work / "products"
+        out.mkdir(parents=True, exist_ok=True)
         (self.folder / "encoders").mkdir(parents=True, exist_ok=True)
 
     def write_json(self, name: str, content: Any) -> None:
@@ -61,8 +63,8 @@ class Products:
     def pack(self) -> None:
         """Pack the folder anew into pieces beside it."""
         command = (
-            f"tar -C {self.out} -cf - products | gzip -1 > {self.out}/.all && "
+            f"tar -C {self.work} -cf - products | gzip -1 > {self.work}/.all && "
             f"rm -f {self.out}/products.tar.gz.* && "
-            f"split -b {_PIECE} {self.out}/.all {self.out}/products.tar.gz. && rm {self.out}/.all"
+            f"split -b {_PIECE} {self.work}/.all {self.out}/products.tar.gz. && rm {self.work}/.all"
         )
         subprocess.run(["bash", "-c", command], check=True)
