@@ -9,7 +9,7 @@ EDITABLE := -e . $(foreach plugin,$(PLUGINS),-e ./$(plugin))
 .PHONY: help setup demo test test-slow lint types imports lock clean
 
 help:
-	@echo "make demo       decompose real photos, train for a minute, compose: everything in out/demo"
+	@echo "make demo       decompose, compose, edit, train for a minute: everything in out/demo"
 	@echo "make test       lint, types, layers and the fast tests"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make lock       renew requirements.lock"
@@ -26,7 +26,7 @@ $(READY): requirements.lock requirements-uv.lock pyproject.toml $(wildcard plugi
 	touch $(READY)
 
 demo: setup
-	$(BIN)/python benchmarks/demo.py --out out/demo
+	$(BIN)/composer-pl demo --out out/demo
 
 test: setup lint types imports
 	$(BIN)/python -m pytest -q -m "not slow"

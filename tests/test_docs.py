@@ -52,21 +52,21 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     assert [picture.size for picture in found["pictures"]] == [(64, 64)]
 
 
-def test_the_demo_shows_commands_without_places_of_this_machine(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    sys.modules.pop("demo", None)
-    import demo
+def test_the_photos_page_shows_commands_without_places_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "photos"))
+    sys.modules.pop("pictures", None)
+    import pictures
 
-    jobs = demo.steps(Path("out/demo"), 150)
+    jobs = pictures.steps(Path("out/photos"))
     words = [word for job in jobs for word in job.command]
     assert not [word for word in words if word.startswith("/")]
     assert str(ROOT) not in " ".join(words)
-    for word in words:  # what is not made by the demo lies in the repository
+    for word in words:  # what is not made by it lies in the repository
         if word.endswith((".jpg", ".yaml")):
             assert (ROOT / word).is_file(), word
-    monkeypatch.setattr(demo, "ROOT", tmp_path)
-    (tmp_path / "out" / "demo").mkdir(parents=True)
-    page = demo.write_page(Path("out/demo"), jobs).read_text()
+    monkeypatch.setattr(pictures, "ROOT", tmp_path)
+    (tmp_path / "out" / "photos").mkdir(parents=True)
+    page = pictures.write_page(Path("out/photos"), jobs).read_text()
     assert 'src="parts/daisy/sheet.png"' in page
     assert str(ROOT) not in page
     assert str(tmp_path) not in page

@@ -24,6 +24,8 @@ COMMANDS = {
     "compose": ("composer_pl.cli.compose", "compose pictures from conditions of several"),
     "scenes": ("composer_pl.cli.scenes", "render scenes with captions, depth and instances"),
     "eval": ("composer_pl.cli.evaluate", "measure a model"),
+    "golden": ("composer_pl.cli.golden", "hold a training run against a shipped reference"),
+    "demo": ("composer_pl.cli.demo", "decompose, compose, edit and train: one page in minutes"),
     "doctor": ("composer_pl.cli.doctor", "what works on this machine, and what mends the rest"),
 }
 """Command -> (module, one line of help)."""
@@ -40,7 +42,8 @@ options:
   --config FILE           YAML configuration; a later one overrides an earlier one
   --SECTION.OPTION VALUE  override one option, such as --trainer.max_steps 100,
                           --data.root DIR or --model.conditions.depth.drop_prob 0.3
-  --ckpt_path PATH        continue from (or use) a checkpoint; `last` is the newest
+  --ckpt_path PATH        continue from (or use) a checkpoint; `last` is the newest, `auto` too
+                          but starts anew where there is none
   --print_config          print the whole configuration and exit
   -h, --help              this text
   --help-all              every option with its default (imports torch)

@@ -1,6 +1,6 @@
-"""The main job in a few minutes: decompose photos, train, compose; one HTML page with everything.
+"""README's pictures of the photo model: decompose held-out photos, compose; one HTML page.
 
-    make demo        # or: python benchmarks/demo.py --out out/demo
+    python benchmarks/photos/pictures.py --out out/photos
 
 Needs no network and no weights beside those in the repository. The photos were held out of the
 training of the model in `benchmarks/photos/model`. Sketches come from Canny, since PiDiNet's
@@ -11,25 +11,23 @@ weights are yours to fetch (`composer-pl plugins fetch NAME`).
 import argparse
 import html
 import shlex
-import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # Commands run in the root of the repository, with paths from there: whoever copies one off the page
 # can repeat it, and no page tells where a checkout lies.
 EXAMPLES = Path("benchmarks/photos/examples")
 MODEL = Path("benchmarks/photos/model")
-QUICKSTART = Path("configs/quickstart.yaml")
 CONDITIONS = "sketch,color,intensity,masking"
 
 
 @dataclass
 class Step:
-    """One command of the demo and the picture that it makes."""
+    """One command and the picture that it makes."""
 
     title: str
     command: list[str]
@@ -37,12 +35,11 @@ class Step:
     seconds: float = 0.0
 
 
-def steps(out: Path, quick_steps: int) -> list[Step]:
+def steps(out: Path) -> list[Step]:
     """The commands, in order.
 
     Args:
         out: Folder of the results, from the root of the repository where it lies inside.
-        quick_steps: Steps of the quickstart training.
     """
     photos = [EXAMPLES / path.name for path in sorted((ROOT / EXAMPLES).glob("*.jpg"))]
     parts = {photo.stem: str(out / "parts" / photo.stem / "parts.safetensors") for photo in photos}
@@ -90,20 +87,6 @@ def steps(out: Path, quick_steps: int) -> list[Step]:
         ),
         compose("none", "Nothing given"),
     ]  # fmt: skip
-    run = out / "quickstart"
-    fit = [
-        "fit", "--config", str(QUICKSTART), "--data.root", str(EXAMPLES),
-        "--trainer.default_root_dir", str(run), "--trainer.max_steps", str(quick_steps),
-        "--previews.every_n_steps", str(quick_steps),
-        "--checkpoints.every_n_steps", str(quick_steps),
-    ]  # fmt: skip
-    jobs.append(
-        Step(
-            "Train your own for a minute (on these few photos: it learns them by heart)",
-            fit,
-            run / "samples" / f"step-{quick_steps:08d}.png",
-        )
-    )
     return jobs
 
 
@@ -123,8 +106,9 @@ def write_page(out: Path, jobs: list[Step]) -> Path:
         "code{font-size:12px}img{max-width:100%}"
     )
     page.write_text(
-        f"<!doctype html><meta charset=utf-8><title>composer-pl demo</title><style>{style}</style>"
-        f"<h1>composer-pl demo</h1><p>A 5 M parameter model at 64 px, trained for an hour and a "
+        f"<!doctype html><meta charset=utf-8><title>composer-pl: photos</title>"
+        f"<style>{style}</style>"
+        f"<h1>composer-pl: photos</h1><p>A 5 M parameter model at 64 px, trained for an hour and a "
         f"half on two shared cores; photos held out of training. Failures are left in. Commands "
         f"are for the root of the repository.</p>"
         f"{''.join(sections)}\n"
@@ -134,15 +118,12 @@ def write_page(out: Path, jobs: list[Step]) -> Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("out/demo"))
-    parser.add_argument("--steps", type=int, default=150, help="of the quickstart training")
+    parser.add_argument("--out", type=Path, default=Path("out/photos"))
     args = parser.parse_args()
     out = args.out.resolve()
     out = out.relative_to(ROOT) if out.is_relative_to(ROOT) else out
     (ROOT / out).mkdir(parents=True, exist_ok=True)
-    # The training of an earlier demo is repeated, not continued.
-    shutil.rmtree(ROOT / out / "quickstart", ignore_errors=True)
-    jobs = steps(out, args.steps)
+    jobs = steps(out)
     for number, job in enumerate(jobs, 1):
         print(f"[{number}/{len(jobs)}] {job.title}", flush=True)
         started = time.monotonic()
