@@ -50,15 +50,21 @@ class Bank:
         return len(self.x_0)
 
     def draw(
-        self, batch: int, generator: torch.Generator
+        self, batch: int, generator: torch.Generator, *, among: int | None = None
     ) -> tuple[Float[Tensor, "b 3 64 64"], dict[str, Tensor]]:
-        """Draw a batch of targets in [-1, 1] with their values, on the device."""
+        """Draw a batch of targets in [-1, 1] with their values, on the device.
+
+        Args:
+            batch: How many.
+            generator: On the device.
+            among: Of how many scenes, the first ones; None draws of all.
+        """
         device = self.x_0.device
 
         def integers(high: int) -> Int[Tensor, " b"]:
             return torch.randint(high, (batch,), generator=generator, device=device)
 
-        rows = integers(len(self))
+        rows = integers(len(self) if among is None else min(among, len(self)))
         values: dict[str, Tensor] = {}
         for name, table in self.fixed.items():
             if name == "caption":

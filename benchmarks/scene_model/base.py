@@ -111,7 +111,7 @@ def train_base(
     steps: int,
     seconds: float,
     batch: int = 512,
-    lr: float = 1e-3,
+    lr: float = 8e-4,
     warmup: int = 300,
     decay: float = 0.3,
     ema: float = 0.999,
@@ -121,6 +121,7 @@ def train_base(
     keep_filter: KeepFilter | None = None,
     precision: Precision = Precision(half=False),
     early_seconds: float = float("inf"),
+    early_rows: int | None = None,
     log: Callable[[str], None] = print,
 ) -> Trained:
     """Train a model in place.
@@ -141,6 +142,7 @@ def train_base(
         keep_filter: Changes the keep masks; for experiments.
         precision: How to compute; autocast counts on a GPU only.
         early_seconds: When to take `Trained.early`.
+        early_rows: Scenes that are drawn until then; None draws all.
         log: Told the loss every five seconds.
     """
     device = bank.x_0.device
@@ -172,7 +174,7 @@ def train_base(
         rate = lr * min(1.0, (step + 1) / warmup, (1 - progress) / decay if decay else 1.0)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        x_0, values = bank.draw(batch, generator)
+        x_0, values = bank.draw(batch, generator, among=early_rows if early_steps == 0 else None)
         keep = draw_keep(probs, batch, generator, p_drop_all, p_keep_all)
         if keep_filter is not None:
             keep = keep_filter(keep, model.names, generator)
@@ -187,7 +189,7 @@ def train_base(
         loss.backward()
         if half:
             for parameter, twin in zip(parameters, copies, strict=True):
-                parameter.grad = None if twin.grad is None else twin.grad.float()
+                parameter.grad = None if twin.grad is None else twin.grad.float().contiguous()
                 twin.grad = None
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()

@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ class Plan:
     """How much of everything.
 
     Attributes:
-        scenes: Training scenes of an arm.
+        scenes: Training scenes of the shipped model.
+        compared: Training scenes of both arms while they are compared.
         judged: Training scenes of the judge.
         unseen: Scenes of the measurements.
         masks: Holes in the bank.
@@ -52,6 +53,7 @@ class Plan:
     """
 
     scenes: int
+    compared: int
     judged: int
     unseen: int
     masks: int
@@ -72,15 +74,16 @@ class Plan:
 
 PLANS = {
     "tiny": Plan(
-        scenes=24, judged=16, unseen=4, masks=32, clip=(2, 16), depth=(2, 4), instances=(2, 8),
-        instances_seconds=60, judge=(2, 8), upsampler=(2, 2), base=(3, 4), early_seconds=0,
+        scenes=24, compared=12, judged=16, unseen=4, masks=32, clip=(2, 16), depth=(2, 4),
+        instances=(2, 8), instances_seconds=60, judge=(2, 8), upsampler=(2, 2), base=(3, 4),
+        early_seconds=0,
         granted=1e6, reserved=0, composed=24, composed_steps=1, workers=0,
     ),
     "full": Plan(
-        scenes=24_000, judged=10_000, unseen=384, masks=4096, clip=(700, 1024), depth=(650, 256),
-        instances=(2000, 128), instances_seconds=38, judge=(1100, 256), upsampler=(700, 256),
-        base=(50_000, 512), early_seconds=45, granted=570, reserved=265, composed=1440,
-        composed_steps=12, workers=16,
+        scenes=18_000, compared=12_000, judged=10_000, unseen=256, masks=4096, clip=(700, 1024),
+        depth=(650, 256), instances=(2000, 128), instances_seconds=38, judge=(1100, 256),
+        upsampler=(550, 256), base=(50_000, 512), early_seconds=40, granted=326, reserved=155,
+        composed=1440, composed_steps=10, workers=16,
     ),
 }  # fmt: skip
 
@@ -88,8 +91,9 @@ PLANS = {
 class Lease:
     """Runs phases, each in its own try, and keeps what they give."""
 
-    def __init__(self, out: Path, work: Path, plan: Plan, device: torch.device):
+    def __init__(self, out: Path, work: Path, plan: Plan, device: torch.device, judge: Path | None):
         self.plan, self.device = plan, device
+        self.judge = judge
         self.began = time.monotonic()
         self.products = Products(out, work)
         self.facts: dict[str, Any] = {"plan": str(plan), "torch": torch.__version__}
@@ -181,9 +185,10 @@ def run(lease: Lease) -> None:
             extractor, unseen.pixels[part], unseen.ids[part], unseen.attributes[part]
         )
 
-    lease.phase("clip", trained_clip)
-    lease.phase("depth", trained_depth)
-    lease.phase("instances", trained_instances, save=True)
+    if not lease.judge:
+        lease.phase("clip", trained_clip)
+        lease.phase("depth", trained_depth)
+        lease.phase("instances", trained_instances, save=True)
 
     config = read_config(CONFIG)
     plugins = build_plugins(config)
@@ -203,10 +208,14 @@ def run(lease: Lease) -> None:
         }
         rates = {}
         for name, way in ways.items():
-            tried = train_base(
-                model, bank, steps=16, seconds=30, batch=plan.base[1], precision=way,
-                log=lambda text: None,
-            )  # fmt: skip
+            try:
+                tried = train_base(
+                    model, bank, steps=16, seconds=30, batch=plan.base[1], precision=way,
+                    log=lambda text: None,
+                )  # fmt: skip
+            except RuntimeError as error:
+                lease.log(f"{name}: {error}")
+                continue
             rates[name] = round((tried.steps - 1) * plan.base[1] / tried.seconds)
         lease.facts["pictures a second"] = rates
         lease.log(f"pictures a second: {rates}")
@@ -230,11 +239,15 @@ def run(lease: Lease) -> None:
     def first_arm() -> Any:
         nonlocal precision
         bank = values(scenes)
-        if device.type == "cuda":
-            precision = fastest(bank)
+        precision = fastest(bank)
         left = plan.granted - plan.reserved - (time.monotonic() - lease.began)
         return train(
-            bank, "A", steps=plan.base[0], seconds=max(left, 70), early_seconds=plan.early_seconds
+            bank,
+            "A",
+            steps=plan.base[0],
+            seconds=max(left, 70),
+            early_seconds=plan.early_seconds,
+            early_rows=plan.compared,
         )
 
     first = lease.phase("base A", first_arm, save=True)
@@ -263,13 +276,16 @@ def run(lease: Lease) -> None:
         return judge
 
     lease.phase("upsampler", trained_upsampler, save=True)
-    judge = lease.phase("judge", trained_judge)
+    if not lease.judge:
+        judge = lease.phase("judge", trained_judge)
+    else:
+        judge = judging.load_judge(lease.judge, device)
     if first is None or judge is None:
         return
 
     def second_arm() -> Any:
         reset(model, config, 0)
-        bank = values(corpus(plan.scenes, second))
+        bank = values(corpus(plan.compared, second))
         return train(bank, "B", steps=max(first.early_steps, 1), seconds=1e6, decay=0.0)
 
     def loaded(weights: dict[str, torch.Tensor]) -> Any:
@@ -278,11 +294,6 @@ def run(lease: Lease) -> None:
         return twin.to(device).eval().requires_grad_(False)
 
     shipped = loaded(first.weights)
-    lease.phase(
-        "adherence",
-        lambda: adherence_of(shipped, judge, unseen, scenes, products.folder, lease.log),
-        save=True,
-    )
     other = lease.phase("base B", second_arm, save=True)
     if other is None:
         return
@@ -291,25 +302,33 @@ def run(lease: Lease) -> None:
         lambda: make_scenes(plan.composed, device=device, workers=plan.workers),
     )
     arms_of = {"A": loaded(first.early), "B": loaded(other.weights), "A/long": shipped}
-    rest = ("two objects", "caption and depth")
-    for name, sets in (("composition", [s for s in SETTINGS if s not in rest]), ("rest", rest)):
-        if name == "rest" and time.monotonic() - lease.began > plan.granted - 35:
-            lease.log("no time for the rest of the composition experiment")
-            continue
+
+    def composition(name: str, sets: Sequence[str]) -> None:
         lease.phase(
             name,
-            lambda name=name, sets=sets: composition_of(
+            lambda: composition_of(
                 arms_of, judge, tests, products.folder / name, sets,
                 steps=plan.composed_steps, log=lease.log,
             ),
             save=True,
         )  # fmt: skip
 
+    rest = ("two objects", "caption and depth")
+    composition("composition", [name for name in SETTINGS if name not in rest])
+    lease.phase(
+        "adherence",
+        lambda: adherence_of(shipped, judge, unseen, scenes, products.folder, lease.log),
+        save=True,
+    )
+    if time.monotonic() - lease.began < plan.granted - 25:
+        composition("rest", rest)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, help="where files are made; OUT unless told")
+    parser.add_argument("--judge", type=Path, help="of an earlier run, whose encoders are shipped")
     parser.add_argument("--plan", choices=PLANS, default="tiny")
     args = parser.parse_args()
     plan = PLANS[args.plan]
@@ -317,7 +336,7 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = True
     work = args.work or args.out
     shutil.rmtree(work / "products", ignore_errors=True)
-    lease = Lease(args.out, work, plan, device)
+    lease = Lease(args.out, work, plan, device, args.judge)
     try:
         run(lease)
     finally:

@@ -88,7 +88,8 @@ def upsample(
         )
         x_T = keyed_normal(chunk, "x_T", (3, *size)).to(device)
         schedule = model.process.schedule
-        pictures.append(solve(denoise, x_T, schedule, recipe, keys=chunk, progress=report))
+        drawn = solve(denoise, x_T, schedule, recipe, keys=chunk, progress=report)
+        pictures.append(model.undiffused(drawn, small))
     return torch.cat(pictures).clamp(-1, 1)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from composer_pl.plugin import WeightSpec
 
-SHA256 = ""
-SIZE = 0
+SHA256 = "efe4537a9c0be08b011ec67de390288fa4ca2c996380b5ee7a63764d01aa0824"
+SIZE = 3_762_434
 
 _NAME = "dpt-tiny-scenes.safetensors"
 

@@ -52,8 +52,8 @@ CHECKPOINTS: dict[str, WeightSpec] = {
     "tiny-scenes": WeightSpec(
         name="yolo-tiny-scenes-seg.safetensors",
         url="",
-        sha256="",
-        size=0,
+        sha256="d447e7dcb7c0186dddd29254e6684c33d2bd8a848a2673d769dccdd475beea7a",
+        size=3_965_994,
         license="AGPL-3.0-only",
         origin="composer-pl, trained on its own procedural scenes; shipped in this package",
         packaged=str(Path(__file__).with_name("weights") / "yolo-tiny-scenes-seg.safetensors"),
