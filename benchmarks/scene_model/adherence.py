@@ -1,7 +1,7 @@
 """How well a scene model obeys each condition, on scenes that nobody has seen.
 
-    python benchmarks/scene_model/adherence.py --judge JUDGE --out DIR [--model FOLDER] [-n 1000]
-        [--blind FOLDER] [--training 20000] [--device cuda]
+    python benchmarks/scene_model/adherence.py --out DIR [--model FOLDER] [--judge JUDGE] [-n 1000]
+        [--blind FOLDER] [--training 18000] [--device cuda | --bfloat16]
 
 Arms: `ceiling` (the true picture at 64 px), `alone` (drawn from one condition), `all` (drawn from
 all), `shuffled` (the pictures of `alone` against another scene: the floor) and `blind` (drawn by a
@@ -39,6 +39,7 @@ from composer_pl.sheet import Panel, contact_sheet
 
 ARMS = ("ceiling", "alone", "all", "shuffled", "blind")
 OWN = "own extractor"
+JUDGE = Path(__file__).parent / "judge.safetensors"
 PRETRAINED = Path(__file__).parents[2] / "src/composer_pl/pretrained/scenes-64"
 
 
@@ -281,7 +282,7 @@ def write(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=PRETRAINED)
-    parser.add_argument("--judge", type=Path, required=True)
+    parser.add_argument("--judge", type=Path, default=JUDGE)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--blind", type=Path)
     parser.add_argument("-n", type=int, default=1000)
@@ -289,7 +290,9 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument("--training", type=int, default=0, help="scenes to look for copies among")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bfloat16", action="store_true", help="draw in bfloat16 on a CPU too")
     args = parser.parse_args()
+    torch.set_autocast_enabled("cpu", args.bfloat16)
     sys.path.insert(0, str(Path(__file__).parents[1] / "composition"))
     from arms import RULES
 

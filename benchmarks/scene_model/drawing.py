@@ -59,10 +59,11 @@ def draw(
     recipe: SamplingRecipe,
     keys: Int[Tensor, " b"],
 ) -> Float[Tensor, "b 3 64 64"]:
-    """Draw one picture a key at the model's own size; in bfloat16 on a GPU."""
+    """Draw one picture a key at the model's own size; in bfloat16 on a GPU, or where asked for."""
     side = model.config.resolution
     device = next(model.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    half = device.type == "cuda" or torch.is_autocast_enabled("cpu")
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
         pictures = sample(model, values, recipe, keys=keys, size=(side, side))
     return pictures.float()
 

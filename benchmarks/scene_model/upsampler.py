@@ -168,7 +168,8 @@ def _loss(
     low_noise = torch.randn(low.shape, device=device, generator=generator)
     if layout:
         x_0, eps = (x.contiguous(memory_format=torch.channels_last) for x in (x_0, eps))
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    half = device.type == "cuda" or torch.is_autocast_enabled("cpu")
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
         return model.loss(x_0, low, t, eps, level=level, low_noise=low_noise).mean()
 
 

@@ -84,7 +84,8 @@ def upsample(
             model.with_level(ConditionSignals(), levels) if given else None,
             recipe.guidance,
             model.process,
-            clip_x_0=recipe.clip_x_0,
+            # Residuals are no pictures: their range is not that of pixels.
+            clip_x_0=recipe.clip_x_0 and not model.upsampling.residual,
         )
         x_T = keyed_normal(chunk, "x_T", (3, *size)).to(device)
         schedule = model.process.schedule
