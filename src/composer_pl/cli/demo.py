@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--upsampler", default="", help="the same; default: scenes-128 with scenes-64, if shipped"
     )
-    parser.add_argument("-n", type=int, default=4, help="pictures of each command")
-    parser.add_argument("--steps", type=int, default=15, help="sampling steps")
+    parser.add_argument("-n", type=int, default=3, help="pictures of each command")
+    parser.add_argument("--steps", type=int, default=10, help="sampling steps")
     parser.add_argument(
         "--train-seconds", type=int, default=60, metavar="S", help="of training; 0 for none"
     )

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SCENE_SEED = 2031
-"""Seed of the scenes shown; no shipped model was trained on it."""
+SCENE_SEED = 2057
+"""Seed of the scenes shown; no shipped model was trained on it. Of 40 seeds looked at, all before
+any model had drawn them, the one whose smallest object is largest."""
 CAPTION = "a scene with a red sphere and a blue cube"
 PHOTO_CAPTION = "a cup of coffee on a wooden table"
 PALETTE = "#7a1fa2:3,#f3e5f5:4,#4a148c"
@@ -60,8 +61,8 @@ class Plan:
     model: str
     upsampler: str = ""
     conditions: Sequence[str] = field(default_factory=tuple)
-    pictures: int = 4
-    sampling_steps: int = 15
+    pictures: int = 3
+    sampling_steps: int = 10
     train_seconds: int = 60
 
     def at(self, *names: str) -> str:
