@@ -91,9 +91,18 @@ PLANS = {
 class Lease:
     """Runs phases, each in its own try, and keeps what they give."""
 
-    def __init__(self, out: Path, work: Path, plan: Plan, device: torch.device, judge: Path | None):
+    def __init__(
+        self,
+        out: Path,
+        work: Path,
+        plan: Plan,
+        device: torch.device,
+        *,
+        judge: Path | None,
+        start: Path | None,
+    ):
         self.plan, self.device = plan, device
-        self.judge = judge
+        self.judge, self.start = judge, start
         self.began = time.monotonic()
         self.products = Products(out, work)
         self.facts: dict[str, Any] = {"plan": str(plan), "torch": torch.__version__}
@@ -137,6 +146,7 @@ def run(lease: Lease) -> None:
     from score import SETTINGS, make_scenes
     from upsampler import measure_upsampler, train_upsampler
 
+    from composer_pl.models.storage import load_model
     from composer_pl.models.upsampler import UpsamplerModel
     from composer_pl_instances import measuring, training
     from composer_pl_instances.plugin import Instances
@@ -240,6 +250,8 @@ def run(lease: Lease) -> None:
         nonlocal precision
         bank = values(scenes)
         precision = fastest(bank)
+        if lease.start is not None:  # goes on from averaged weights in half precision
+            model.load_state_dict(load_model(lease.start).state_dict())
         left = plan.granted - plan.reserved - (time.monotonic() - lease.began)
         return train(
             bank,
@@ -329,6 +341,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, help="where files are made; OUT unless told")
     parser.add_argument("--judge", type=Path, help="of an earlier run, whose encoders are shipped")
+    parser.add_argument("--start", type=Path, help="model folder that arm A goes on from")
     parser.add_argument("--plan", choices=PLANS, default="tiny")
     args = parser.parse_args()
     plan = PLANS[args.plan]
@@ -336,7 +349,7 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = True
     work = args.work or args.out
     shutil.rmtree(work / "products", ignore_errors=True)
-    lease = Lease(args.out, work, plan, device, args.judge)
+    lease = Lease(args.out, work, plan, device, judge=args.judge, start=args.start)
     try:
         run(lease)
     finally:
