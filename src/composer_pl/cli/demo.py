@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", type=int, default=3, help="pictures of each command")
     parser.add_argument("--steps", type=int, default=10, help="sampling steps")
     parser.add_argument(
-        "--train-seconds", type=int, default=60, metavar="S", help="of training; 0 for none"
+        "--train-seconds", type=int, default=45, metavar="S", help="of training; 0 for none"
     )
 
 

@@ -63,7 +63,7 @@ class Plan:
     conditions: Sequence[str] = field(default_factory=tuple)
     pictures: int = 3
     sampling_steps: int = 10
-    train_seconds: int = 60
+    train_seconds: int = 45
 
     def at(self, *names: str) -> str:
         """A path below `out`, as it is typed."""
@@ -175,7 +175,7 @@ def training_steps(plan: Plan) -> list[Step]:
         "--trainer.default_root_dir", str(run), "--model.cache_dir", plan.at("cache"),
         "--trainer.max_time", f"00:00:{minutes[0]:02d}:{minutes[1]:02d}",
         "--trainer.limit_val_batches", "0", "--previews.every_n_steps", "100000",
-        "--previews.pictures", "2",
+        "--previews.pictures", "2", "--model.sampling.steps", "10",
     ]  # fmt: skip
     compare = ["golden", "compare", str(run), "--reference", "quickstart"]
     return [

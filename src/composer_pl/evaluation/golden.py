@@ -126,7 +126,6 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         for key, item in value.items():
             yield from _leaves(item, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list):
-        yield f"{name}.length", len(value)
         for i, item in enumerate(value):
             yield from _leaves(item, f"{name}.{i}")
     else:
