@@ -224,3 +224,28 @@ def test_sizes_that_contradict_each_other_are_refused(backbone, settings, messag
 def test_local_conditions_need_hint_channels():
     with pytest.raises(ConfigError, match=r"local conditions \(grey\) need hint channels"):
         fresh(conditions={"grey": FakeLocal()})
+
+
+def test_a_residual_is_what_enlarging_lacks_and_comes_back():
+    model, given = fresh(residual=12.0), batch()
+    lacking = model.diffused(given["x_0"], given["low"])
+    expected = 12 * (given["x_0"] - model.enlarge(given["low"]))
+    torch.testing.assert_close(lacking, expected)
+    torch.testing.assert_close(model.undiffused(lacking, given["low"]), given["x_0"])
+    alpha, sigma = model.process.alpha_sigma(given["t"], given["x_0"])
+    target = alpha * given["eps"] - sigma * lacking
+    torch.testing.assert_close(model.loss(**given), target.square().mean((1, 2, 3)))
+
+
+def test_an_untrained_residual_upsampler_is_interpolation_within_the_residuals_deviation():
+    from composer_pl.models.sampling import sample_keys
+    from composer_pl.models.upsampling import upsample
+
+    low = torch.linspace(-0.5, 0.5, 16).expand(2, 3, 16, 16)
+    for scale, bound in ((10.0, 0.2), (100.0, 0.02)):
+        model = fresh(residual=scale).eval()
+        drawn = upsample(model, low, keys=sample_keys(0, 2))
+        error = (drawn - model.enlarge(requantised(low))).square().mean().sqrt()
+        assert float(error) < bound
+    with pytest.raises(ConfigError, match="residual"):
+        fresh(residual=-1.0)
