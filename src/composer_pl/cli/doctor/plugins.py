@@ -78,9 +78,11 @@ def _condition(entry: PluginEntry, found: Mapping[str, Any]) -> list[Finding]:
 def _summary(used: list[dict[str, Any]], weights: list[dict[str, Any]]) -> str:
     if not weights:
         return "needs no weights"
+    others = [weight for weight in weights if not weight["used"] and weight["state"] != "missing"]
+    told = [f"{weight['name']} {weight['state']}" for weight in (*used, *others)]
     if not used:
-        return "needs no weights with its default settings"
-    return ", ".join(f"{weight['name']} {weight['state']}" for weight in used)
+        told.insert(0, "needs no weights with its default settings")
+    return ", ".join(told)
 
 
 def _file(entry: PluginEntry, weight: Mapping[str, Any]) -> Finding | None:
