@@ -221,3 +221,11 @@ def test_weights_of_another_upsampler_are_refused(upsampler, tmp_path):
     message = r"level\.0\.weight is missing\). Next: give another copy"
     with pytest.raises(CheckpointError, match=message):
         load_upsampler(tmp_path)
+
+
+def test_a_misspelt_name_of_a_shipped_model_is_asked_about(tmp_path, monkeypatch):
+    from composer_pl.models import storage
+
+    monkeypatch.setattr(storage, "pretrained_names", lambda: ["scenes-64"])
+    with pytest.raises(CheckpointError, match=r"did you mean 'scenes-64'\? Next: "):
+        load_model("scenes-46")

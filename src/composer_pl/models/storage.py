@@ -112,7 +112,7 @@ def _read(path: Path, kind: Kind, *, averaged: bool) -> tuple[Mapping[str, Any],
         description, weights = _read_checkpoint(path, averaged=averaged)
     else:
         shipped = pretrained_names()
-        found = f"nothing there{nearest(str(path), shipped).rstrip('?')}"
+        found = f"nothing there{nearest(str(path), shipped)}"
         advice = f"{_CORRECT}, or name a shipped model ({', '.join(shipped)})"
         advice = advice if shipped else _CORRECT
         raise _refusal(path, "a model folder or a checkpoint", found, advice)
@@ -194,8 +194,10 @@ _CORRECT = "correct the path, or train one with `composer-pl fit`"
 
 
 def _refusal(path: Path, expected: str, found: str, advice: str) -> CheckpointError:
+    end = "" if found.endswith("?") else "."
     return CheckpointError(
-        f"Loading a model from {str(path)!r}: expected {expected}, found {found}. Next: {advice}."
+        f"Loading a model from {str(path)!r}: expected {expected}, found {found}{end} "
+        f"Next: {advice}."
     )
 
 
