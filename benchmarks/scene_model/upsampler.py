@@ -5,7 +5,7 @@ device only to tell its loss every few seconds.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from math import cos, pi
 from random import Random
@@ -62,6 +62,7 @@ def train_upsampler(
     backbone: UNetConfig = BACKBONE,
     settings: UpsamplingConfig = SETTINGS,
     crop: int = 0,
+    start: Mapping[str, Tensor] | None = None,
     channels_last: bool = True,
     every: int = 50,
 ) -> tuple[dict[str, Any], dict[str, Tensor], list[dict[str, float]]]:
@@ -83,6 +84,7 @@ def train_upsampler(
         settings: Factor and noise of the small pictures.
         crop: Side of the part of the pictures that a step is trained on, another part each step;
             0 for all of them. unCLIP trains on crops of a quarter of the side.
+        start: Weights to go on from; None begins anew.
         channels_last: Memory layout on CUDA.
         every: Steps whose mean loss is one point of the curve.
 
@@ -94,6 +96,8 @@ def train_upsampler(
     cuda = device.type == "cuda"
     torch.manual_seed(seed)
     model = UpsamplerModel(backbone, PROCESS, {}, settings).to(device)
+    if start is not None:
+        model.load_state_dict({name: weight.float() for name, weight in start.items()})
     if channels_last and cuda:
         model.to(memory_format=torch.channels_last)
     if compile:
