@@ -286,6 +286,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--blind", type=Path)
     parser.add_argument("-n", type=int, default=1000)
+    parser.add_argument("--chunk", type=int, default=250, help="scenes drawn and shuffled together")
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument("--training", type=int, default=0, help="scenes to look for copies among")
@@ -309,6 +310,7 @@ def main() -> None:
         corpus,
         blind=blind,
         recipe=SamplingRecipe(steps=args.steps, guidance=args.guidance, max_batch=250),
+        chunk=args.chunk,
     )
     write(measured, corpus, list(model.names), args.out, training)
     print(markdown(measured.facts))
