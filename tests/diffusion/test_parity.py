@@ -1,4 +1,4 @@
-"""Samplers against diffusers' schedulers: the same model outputs, float32, below 1e-5.
+"""Samplers against diffusers' schedulers: the same model outputs, float32, below 2e-5.
 
 The schedulers are given our table of alpha_bar in float64: theirs is a float32 product of a
 thousand factors, which at the noisiest timesteps is wrong in the fourth digit (that both tables
@@ -15,7 +15,7 @@ from composer_pl.types import ConditionSignals
 
 THEIR_PREDICTION = {"eps": "epsilon", "v": "v_prediction"}
 THEIR_SCHEDULE = {"cosine": "squaredcos_cap_v2", "linear": "linear"}
-TOLERANCE = 1e-5
+TOLERANCE = 2e-5  # measured: 7e-6 to 1.0e-5, by the processor
 
 # diffusers turns tensors into arrays in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
