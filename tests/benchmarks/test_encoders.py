@@ -99,9 +99,9 @@ def test_training_a_clip_lowers_its_loss(unseen):
     import clip
 
     lines = []
-    for steps in (1, 12):
-        clip.train_clip(unseen, steps=steps, batch=12, device="cpu", lr=2e-3, log=lines.append)
-    assert losses(lines)[-1] < losses(lines)[0]
+    clip.train_clip(unseen, steps=80, batch=12, device="cpu", lr=1e-3, log=lines.append)
+    # Told apart no better than by chance it would be log 12 = 2.48.
+    assert losses(lines)[-1] < 2.0
 
 
 # -- depth -----------------------------------------------------------------------------------------
