@@ -1,6 +1,8 @@
 """Everything that was trained and measured on the lent GPU, in one run of ten minutes.
 
-    python benchmarks/scene_model/lease.py --out OUT --plan full      # or tiny, on a CPU
+    python benchmarks/scene_model/lease.py --out OUT --plan full --anew     # or tiny, on a CPU
+
+Without `--anew` encoders and judge are those that are shipped; `--start FOLDER` goes on from a model.
 
 Renders the scenes, trains the tiny encoders, the judge, both arms of the base model and the
 upsampler from device memory, measures them, and writes weights in half precision. What a phase has
@@ -27,8 +29,10 @@ import arms  # noqa: E402
 from bank import build_bank, draw_masks_bank  # noqa: E402
 from base import Precision, build_model, build_plugins, read_config, reset, train_base  # noqa: E402
 from corpus import UNSEEN, build_corpus  # noqa: E402
+from install_weights import blank  # noqa: E402
 from products import Products  # noqa: E402
 
+JUDGE = HERE / "judge.safetensors"
 CONFIG = HERE.parents[1] / "configs" / "scenes.yaml"
 
 
@@ -340,7 +344,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, help="where files are made; OUT unless told")
-    parser.add_argument("--judge", type=Path, help="of an earlier run, whose encoders are shipped")
+    parser.add_argument(
+        "--anew",
+        action="store_true",
+        help="train encoders and judge too; blanks those that this checkout ships",
+    )
     parser.add_argument("--start", type=Path, help="model folder that arm A goes on from")
     parser.add_argument("--plan", choices=PLANS, default="tiny")
     args = parser.parse_args()
@@ -349,7 +357,11 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = True
     work = args.work or args.out
     shutil.rmtree(work / "products", ignore_errors=True)
-    lease = Lease(args.out, work, plan, device, judge=args.judge, start=args.start)
+    if args.anew:  # before a plugin is imported: others than the declared files would be refused
+        blank()
+    lease = Lease(
+        args.out, work, plan, device, judge=None if args.anew else JUDGE, start=args.start
+    )
     try:
         run(lease)
     finally:

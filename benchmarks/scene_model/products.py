@@ -8,18 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from install_weights import PLACES
 from safetensors.torch import save_file
 from torch import Tensor
 
 _PIECE = "15m"
-
-PLACES = {
-    "clip-tiny-scenes.safetensors": "composer_pl_caption",
-    "clip-tiny-scenes-visual.safetensors": "composer_pl_semantics",
-    "dpt-tiny-scenes.safetensors": "composer_pl_depth",
-    "yolo-tiny-scenes-seg.safetensors": "composer_pl_instances",
-}
-"""Encoder file -> the package that ships it, in its folder `weights`."""
 
 
 class Products:
@@ -53,12 +46,13 @@ class Products:
 
     def install_encoders(self) -> None:
         """Copy what encoders there are to where the plugins look for them."""
-        for name, package in PLACES.items():
-            source = self.folder / "encoders" / name
+        for place in PLACES:
+            source = self.folder / "encoders" / place.file
             if source.is_file():
-                home = Path(str(importlib.import_module(package).__file__)).parent / "weights"
+                module = importlib.import_module(place.package)
+                home = Path(str(module.__file__)).parent / "weights"
                 home.mkdir(exist_ok=True)
-                shutil.copyfile(source, home / name)
+                shutil.copyfile(source, home / place.file)
 
     def pack(self) -> None:
         """Pack the folder anew into pieces beside it."""
