@@ -2,7 +2,7 @@
 
     python benchmarks/scene_model/lease.py --out OUT --plan full --anew     # or tiny, on a CPU
 
-Without `--anew` encoders and judge are those that are shipped; `--start FOLDER` goes on from a model.
+Without `--anew` encoders and judge are those shipped; `--start FOLDER` goes on from a model.
 
 Renders the scenes, trains the tiny encoders, the judge, both arms of the base model and the
 upsampler from device memory, measures them, and writes weights in half precision. What a phase has
