@@ -183,7 +183,7 @@ def training_steps(plan: Plan) -> list[Step]:
             title=f"Train your own for {plan.train_seconds} s",
             command=fit,
             picture=run / "samples",
-            note="The quickstart follows its conditions after some ten minutes; after one it has hardly begun.",
+            note="Conditions are followed after some ten minutes; after one it has hardly begun.",
         ),
         Step(
             title="Its loss beside the reference run's",
