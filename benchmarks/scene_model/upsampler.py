@@ -38,7 +38,7 @@ BACKBONE = UNetConfig(
 )
 """2.9 M parameters; a patch of 2 makes the grid of its first level that of the small picture."""
 PROCESS = ProcessConfig(schedule="cosine", prediction="v", variance="fixed")
-SETTINGS = UpsamplingConfig(factor=2, max_level=0.3, level=0.02, residual=2.5)
+SETTINGS = UpsamplingConfig(factor=2, max_level=0.2, level=0.0, residual=12.0)
 
 
 class Pictures(Protocol):
