@@ -51,20 +51,25 @@ def pair_of(thing: SceneObject) -> str:
     return f"{thing.color} {thing.shape}"
 
 
-def one_object(pairs: tuple[str, ...], each: int, **build: object) -> Cases:
+def one_object(
+    pairs: tuple[str, ...], each: int, *, device: torch.device | str, workers: int = 0
+) -> Cases:
     """`each` scenes of a single object for every pair.
 
     Args:
         pairs: Of colour and shape.
         each: Scenes a pair.
-        build: `device` and `workers` of `build_corpus`.
+        device: See `build_corpus`.
+        workers: See `build_corpus`.
     """
     rules = SceneRules(max_objects=1, materials=PLAIN, required=pairs)
     found = _walk(rules, _SEEDS["one"], pairs, each, lambda scene: (pair_of(scene.objects[0]), ""))
-    return _cases(found, rules, _SEEDS["one"], **build)
+    return _cases(found, rules, _SEEDS["one"], device=device, workers=workers)
 
 
-def two_objects(pairs: tuple[str, ...], each: int, **build: object) -> Cases:
+def two_objects(
+    pairs: tuple[str, ...], each: int, *, device: torch.device | str, workers: int = 0
+) -> Cases:
     """`each` scenes a pair with another object beside: of a seen pair, other colour and shape."""
     excluded = () if set(pairs) & set(HELD_OUT) else HELD_OUT
     rules = SceneRules(
@@ -80,16 +85,19 @@ def two_objects(pairs: tuple[str, ...], each: int, **build: object) -> Cases:
         return next((n for n in ordered if n[0] in pairs and n[1] in SEEN), None)
 
     found = _walk(rules, _SEEDS["two"], pairs, each, asked)
-    return _cases(found, rules, _SEEDS["two"], **build)
+    return _cases(found, rules, _SEEDS["two"], device=device, workers=workers)
 
 
-def materials(kinds: tuple[str, ...], each: int, **build: object) -> Cases:
+def materials(
+    kinds: tuple[str, ...], each: int, *, device: torch.device | str, workers: int = 0
+) -> Cases:
     """`each` scenes of a single object for every material with a size, of seen pairs.
 
     Args:
         kinds: `UNUSUAL` or `USUAL`.
         each: Scenes a kind.
-        build: As in `one_object`.
+        device: See `build_corpus`.
+        workers: See `build_corpus`.
     """
     rules = SceneRules(max_objects=1, materials=PLAIN, required=kinds, excluded=HELD_OUT)
 
@@ -98,7 +106,7 @@ def materials(kinds: tuple[str, ...], each: int, **build: object) -> Cases:
         return f"{thing.material} {thing.size}", ""
 
     found = _walk(rules, _SEEDS["material"], kinds, each, asked)
-    cases = _cases(found, rules, _SEEDS["material"], order=kinds, **build)
+    cases = _cases(found, rules, _SEEDS["material"], order=kinds, device=device, workers=workers)
     things = [scene.objects[0] for scene in cases.corpus.scenes]
     return replace(cases, texts=[_sized(thing) for thing in things])
 
