@@ -24,6 +24,12 @@ def pictures(seed=1, dtype=torch.float32):
     return draw(seed=seed, dtype=dtype).tanh()
 
 
+def target_of(process, x_0, eps, t=T_SOME):
+    """What the network should answer."""
+    targets = {"eps": eps, "v": process.velocity(x_0, t, eps), "x_0": x_0}
+    return targets[process.config.prediction]
+
+
 # -- noising and conversions -----------------------------------------------------------------------
 
 
@@ -38,20 +44,20 @@ def test_q_sample_keeps_unit_variance_of_unit_variance_data():
     torch.testing.assert_close(alpha**2 + sigma**2, torch.ones(5, 1, 1, 1))
 
 
-@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "v", "x_0"])
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_true_target_converts_back_to_x_0_and_eps(prediction, schedule):
     process = GaussianDiffusion(ProcessConfig(prediction=prediction, schedule=schedule))
     x_0, eps = pictures(dtype=torch.float64), draw(dtype=torch.float64)
     x_t = process.q_sample(x_0, T_SOME, eps)
-    raw = eps if prediction == "eps" else process.velocity(x_0, T_SOME, eps)
+    raw = target_of(process, x_0, eps)
     found = process.predict(raw, x_t, T_SOME)
     torch.testing.assert_close(found.x_0, x_0, rtol=0, atol=1e-9)
     torch.testing.assert_close(found.eps, eps, rtol=0, atol=1e-9)
     assert found.log_variance is None
 
 
-@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "v", "x_0"])
 def test_any_output_is_read_consistently_also_when_clipped(prediction):
     process = GaussianDiffusion(ProcessConfig(prediction=prediction))
     raw, x_t = draw(seed=2, dtype=torch.float64), draw(seed=3, dtype=torch.float64)
@@ -86,12 +92,12 @@ def test_bfloat16_output_is_read_in_the_dtype_of_x_t():
 # -- loss and weights ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "v", "x_0"])
 def test_loss_is_the_mean_squared_error_of_each_sample_in_float32(prediction):
     process = GaussianDiffusion(ProcessConfig(prediction=prediction))
     x_0, eps = pictures(), draw()
     x_t = process.q_sample(x_0, T_SOME, eps)
-    target = eps if prediction == "eps" else process.velocity(x_0, T_SOME, eps)
+    target = target_of(process, x_0, eps)
     raw = target + torch.arange(5.0)[:, None, None, None]
     loss = process.loss(raw, x_0, x_t, T_SOME, eps)
     assert loss.dtype == torch.float32
@@ -99,7 +105,7 @@ def test_loss_is_the_mean_squared_error_of_each_sample_in_float32(prediction):
     assert process.loss(raw.bfloat16(), x_0, x_t, T_SOME, eps).dtype == torch.float32
 
 
-@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "v", "x_0"])
 def test_min_snr_weighs_the_error_of_x_0_by_snr_but_at_most_gamma(prediction):
     process = GaussianDiffusion(
         ProcessConfig(prediction=prediction, schedule="linear", min_snr_gamma=5.0)
@@ -118,7 +124,7 @@ def test_min_snr_weighs_the_error_of_x_0_by_snr_but_at_most_gamma(prediction):
 def test_min_snr_weights_have_their_closed_form():
     alpha_bar = GaussianDiffusion(ProcessConfig()).schedule.alpha_bar[T_SOME]
     snr = alpha_bar / (1 - alpha_bar)
-    for prediction, per_x_0 in (("eps", snr), ("v", snr + 1)):
+    for prediction, per_x_0 in (("eps", snr), ("v", snr + 1), ("x_0", torch.ones(5))):
         process = GaussianDiffusion(ProcessConfig(prediction=prediction, min_snr_gamma=5))
         expected = (snr.clamp(max=5) / per_x_0).float()
         torch.testing.assert_close(process.loss_weight(T_SOME), expected, rtol=1e-5, atol=0)
@@ -130,7 +136,7 @@ def test_without_gamma_every_weight_is_one():
 
 
 @pytest.mark.parametrize("variance", ["fixed", "learned_range"])
-@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "v", "x_0"])
 def test_a_samples_loss_does_not_depend_on_the_batch(variance, prediction):
     process = GaussianDiffusion(
         ProcessConfig(prediction=prediction, variance=variance, min_snr_gamma=5.0)
@@ -167,18 +173,18 @@ def test_log_variance_runs_from_the_posteriors_to_beta():
         torch.testing.assert_close(found, expected.float()[:, None, None, None].expand(5, 3, 4, 4))
 
 
-@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "v", "x_0"])
 def test_the_true_posterior_has_no_divergence(prediction):
     process = learned(prediction)
     t = torch.tensor([1, 2, 250, 700, 999])
     x_0, eps = pictures(), draw()
     x_t = process.q_sample(x_0, t, eps)
-    truth = eps if prediction == "eps" else process.velocity(x_0, t, eps)
+    truth = target_of(process, x_0, eps, t)
     raw = torch.cat([truth, -torch.ones_like(truth)], 1)
     assert process.loss(raw, x_0, x_t, t, eps).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "v", "x_0"])
 def test_the_bound_is_the_divergence_of_the_two_gaussians_in_bits(prediction):
     process = learned(prediction, schedule="linear")
     schedule = process.schedule
@@ -230,7 +236,7 @@ def test_the_last_term_is_a_probability_over_the_256_pixel_values():
     assert probability.item() == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "v", "x_0"])
 def test_the_bounds_gradient_reaches_the_variance_but_not_the_mean(prediction):
     x_0, eps = pictures(), draw()
     process = learned(prediction, min_snr_gamma=5.0)
@@ -247,7 +253,7 @@ def test_the_bounds_gradient_reaches_the_variance_but_not_the_mean(prediction):
     assert (raw.grad[1:, 3:] != 0).all()
 
 
-@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "v", "x_0"])
 def test_an_untrained_network_has_a_finite_loss_at_every_timestep(prediction):
     process = learned(prediction)
     t = torch.arange(1000)
@@ -297,7 +303,7 @@ def test_unusable_configurations_are_refused(monkeypatch):
     with pytest.raises(ConfigError, match="min_snr_gamma must be positive or null, found 0"):
         ProcessConfig(min_snr_gamma=0.0)
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    with pytest.raises(ConfigError, match="prediction must be eps or v, found 'x_0'"):
-        ProcessConfig(prediction="x_0")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="prediction must be eps or v or x_0, found 'x'"):
+        ProcessConfig(prediction="x")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="variance must be fixed or learned_range"):
         ProcessConfig(variance="learned")  # type: ignore[arg-type]

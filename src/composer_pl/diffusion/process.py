@@ -26,8 +26,9 @@ class ProcessConfig:
     Args:
         schedule: Noise schedule. Paper: cosine for the 64 px model.
         num_timesteps: Training timesteps.
-        prediction: Whether the network predicts the noise (`eps`, as GLIDE and Composer) or the
-            velocity `v = alpha eps - sigma x_0` (Salimans and Ho, 2022).
+        prediction: Whether the network predicts the noise (`eps`, as GLIDE and Composer), the
+            velocity `v = alpha eps - sigma x_0` (Salimans and Ho, 2022), or the clean data (`x_0`,
+            as the prior of unCLIP).
         variance: `fixed` keeps the posterior's variance and gives the network three outputs.
             `learned_range` gives it three more, which place the log variance between its two
             bounds (improved DDPM, eq. 15).
@@ -36,13 +37,14 @@ class ProcessConfig:
 
     schedule: Literal["cosine", "linear"] = "cosine"
     num_timesteps: int = 1000
-    prediction: Literal["eps", "v"] = "eps"
+    prediction: Literal["eps", "v", "x_0"] = "eps"
     variance: Literal["fixed", "learned_range"] = "fixed"
     min_snr_gamma: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that a type checker would have caught."""
-        for name, known in (("prediction", ("eps", "v")), ("variance", ("fixed", "learned_range"))):
+        choices = {"prediction": ("eps", "v", "x_0"), "variance": ("fixed", "learned_range")}
+        for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
                 raise ConfigError(
@@ -130,6 +132,8 @@ class GaussianDiffusion:
         alpha, sigma = self.alpha_sigma(t, x_t)
         if self.config.prediction == "v":
             x_0, eps = alpha * x_t - sigma * mean, alpha * mean + sigma * x_t
+        elif self.config.prediction == "x_0":
+            x_0, eps = mean, (x_t - alpha * mean) / sigma
         else:
             x_0, eps = (x_t - sigma * mean) / alpha, mean
         if clip_x_0:
@@ -148,13 +152,19 @@ class GaussianDiffusion:
     ) -> Float[Tensor, " b"]:
         """The loss of each sample, in float32 whatever the network's precision.
 
-        The mean squared error of eps or v, weighted by min-SNR where asked for. A learned variance
-        adds the variational bound, `VLB_WEIGHT` times, whose gradient stops at the mean (L_hybrid,
-        improved DDPM section 3.1); min-SNR does not touch that term.
+        The mean squared error of what is predicted, weighted by min-SNR where asked for. A learned
+        variance adds the variational bound, `VLB_WEIGHT` times, whose gradient stops at the mean
+        (L_hybrid, improved DDPM section 3.1); min-SNR does not touch that term.
         """
         raw_output, x_0, x_t, eps = (x.float() for x in (raw_output, x_0, x_t, eps))
         mean, variance = self._split(raw_output, x_0)
-        target = self.velocity(x_0, t, eps) if self.config.prediction == "v" else eps
+        match self.config.prediction:
+            case "v":
+                target = self.velocity(x_0, t, eps)
+            case "x_0":
+                target = x_0
+            case "eps":
+                target = eps
         error = mean - target
         loss = error.square().flatten(1).mean(1) * self.loss_weight(t)
         if variance is None:
@@ -163,13 +173,15 @@ class GaussianDiffusion:
         # would lose all digits where alpha is small.
         if self.config.prediction == "v":
             residual = error.detach() * self._at("sigma", t, x_0)
+        elif self.config.prediction == "x_0":
+            residual = -error.detach()
         else:
             residual = error.detach() * self._at("sigma_over_alpha", t, x_0)
         bound = self._bound(residual, self._log_variance(variance, t, x_0), x_0, t)
         return loss + VLB_WEIGHT * self.config.num_timesteps * bound
 
     def loss_weight(self, t: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
-        """Min-SNR weight of each sample, relative to the plain error of eps or v.
+        """Min-SNR weight of each sample, relative to the plain error of what is predicted.
 
         `min(snr, gamma)` weighs the error of x_0 (Hang et al., 2023, section 3.4); the error of eps
         is `snr` times that of x_0, and the error of v is `snr + 1` times.
@@ -178,7 +190,14 @@ class GaussianDiffusion:
         if gamma is None:
             return torch.ones(t.shape, device=t.device)
         snr = self._lookup("snr", t.device, torch.float32)[t]
-        return snr.clamp(max=gamma) / (snr + 1 if self.config.prediction == "v" else snr)
+        weight = snr.clamp(max=gamma)
+        match self.config.prediction:
+            case "v":
+                return weight / (snr + 1)
+            case "x_0":
+                return weight
+            case "eps":
+                return weight / snr
 
     # -- tables ----------------------------------------------------------------------------------
 
