@@ -44,7 +44,8 @@ from truth64 import small, whole_truth  # noqa: E402
 
 from composer_pl.conditions.extraction import Extraction  # noqa: E402
 from composer_pl.models.base import ComposerModel  # noqa: E402
-from composer_pl.models.sampling import SamplingRecipe, sample_keys  # noqa: E402
+from composer_pl.models.recipe import SamplingRecipe  # noqa: E402
+from composer_pl.models.sampling import sample_keys  # noqa: E402
 from composer_pl.models.storage import load_model  # noqa: E402
 
 SETTINGS = ("caption", "two objects", "two pictures", "caption and depth", "pair", "material")

@@ -22,7 +22,8 @@ from composer_pl.composing.composer import Composer
 from composer_pl.conditions.adherence import adherence
 from composer_pl.data.datamodule import ComposerDataModule
 from composer_pl.data.sources import SourceConfig
-from composer_pl.models.sampling import SamplingRecipe, sample, sample_keys
+from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.sampling import sample, sample_keys
 from composer_pl.sheet import Panel, contact_sheet
 from composer_pl.types import Batch
 

@@ -33,7 +33,8 @@ from composer_pl.conditions.adherence import adherence
 from composer_pl.conditions.extraction import Extraction
 from composer_pl.data.scenes.captions import caption
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe, sample_keys
+from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.sampling import sample_keys
 from composer_pl.models.storage import load_model
 from composer_pl.sheet import Panel, contact_sheet
 

@@ -9,7 +9,8 @@ from truth64 import small
 
 from composer_pl.conditions.extraction import Extraction
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe, sample
+from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.sampling import sample
 from composer_pl.randomness import derive_key
 from composer_pl.types import Batch
 

@@ -15,7 +15,7 @@ from judge import Judge
 from score import SceneSets, run_composition
 
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe
+from composer_pl.models.recipe import SamplingRecipe
 
 
 def adherence_of(

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from composer_pl.backbones.unet import UNetConfig
 from composer_pl.diffusion.process import ProcessConfig
-from composer_pl.models.sampling import SamplingRecipe, sample_keys
+from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.sampling import sample_keys
 from composer_pl.models.upsampler import UpsamplerModel, UpsamplingConfig, requantised
 from composer_pl.models.upsampling import UPSAMPLING, upsample
 

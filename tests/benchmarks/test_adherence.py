@@ -12,7 +12,7 @@ from truth64 import PAIRS, small
 
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe
+from composer_pl.models.recipe import SamplingRecipe
 from composer_pl_color import Color
 from composer_pl_intensity import Intensity
 from composer_pl_masking import Masking

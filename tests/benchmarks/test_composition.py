@@ -13,7 +13,7 @@ from tiny import TINY
 
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe
+from composer_pl.models.recipe import SamplingRecipe
 
 
 @pytest.fixture(scope="module")

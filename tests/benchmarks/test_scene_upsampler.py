@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import UPSAMPLER
 
-from composer_pl.models.sampling import SamplingRecipe
+from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.upsampler import UpsamplerModel
 
 

@@ -13,7 +13,7 @@ from composer_pl.composing.parts import Parts
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import RepresentationError, UnknownConditionError, UserInputError
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe
+from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.plugin import RepresentationSpec, VectorEncoder
 
 FAST = SamplingRecipe(steps=3)

@@ -13,7 +13,7 @@ from composer_pl.composing.parts import Parts
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import RepresentationError
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe
+from composer_pl.models.recipe import SamplingRecipe
 
 FAST = SamplingRecipe(steps=1)
 RED = Image.new("RGB", (64, 64), "red")

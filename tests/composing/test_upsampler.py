@@ -14,7 +14,7 @@ from composer_pl.composing.parts import Parts
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import CheckpointError, UserInputError
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe
+from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.storage import save_model
 from composer_pl.models.upsampler import UpsamplerModel, UpsamplingConfig
 

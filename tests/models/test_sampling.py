@@ -9,7 +9,8 @@ import torch
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe, sample, sample_keys
+from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.sampling import sample, sample_keys
 
 RECIPES = [SamplingRecipe(steps=4), SamplingRecipe(sampler="ddim", steps=4, eta=0.7)]
 

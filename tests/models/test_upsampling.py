@@ -9,7 +9,8 @@ from tiny import UPSAMPLER
 
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import UserInputError
-from composer_pl.models.sampling import SamplingRecipe, sample_keys
+from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.sampling import sample_keys
 from composer_pl.models.upsampler import UpsamplerModel, UpsamplingConfig, requantised
 from composer_pl.models.upsampling import low_multiple, upsample
 

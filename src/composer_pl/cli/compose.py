@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.panels import as_tensor, composition_rows
     from composer_pl.files import replacing
-    from composer_pl.models.sampling import SamplingRecipe
+    from composer_pl.models.recipe import SamplingRecipe
     from composer_pl.sheet import contact_sheet
 
     out = check_output(args.out)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
@@ -13,11 +15,13 @@ from composer_pl.composing.enlarging import check_fit, side_multiple, small_pict
 from composer_pl.composing.mistakes import UnknownToModelError, usable_device
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.provenance import refuse_strangers
+from composer_pl.composing.requests import check_conditions, check_noise
 from composer_pl.composing.settings import reconfigured
 from composer_pl.composing.values import model_values
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe, sample, sample_keys
+from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.sampling import invert, sample, sample_keys, starting_noise
 from composer_pl.models.storage import load_model, load_upsampler, save_model
 from composer_pl.models.upsampler import UpsamplerModel
 from composer_pl.models.upsampling import UPSAMPLING, upsample
@@ -105,6 +109,11 @@ class Composer:
         save_model(self.model, folder)
 
     @property
+    def side(self) -> int:
+        """Side of the pictures that the base model draws."""
+        return self.model.config.resolution
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The conditions that the model knows."""
         return self.model.names
@@ -148,6 +157,7 @@ class Composer:
         size: tuple[int, int] | None = None,
         against: Parts | Sequence[str] = (),
         upsampling: SamplingRecipe | None = None,
+        noise: Float[Tensor, "#n 3 h w"] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Image.Image]:
         """Make pictures that obey the given parts; at the upsampler's size where there is one.
@@ -163,21 +173,15 @@ class Composer:
                 are kept there as well, so that they get weight 1 while the others get the guidance
                 weight; `Parts` of its own may hold other values, such as an unwanted caption.
             upsampling: How the upsampler samples; None takes the default.
+            noise: What to begin with instead of the seed's noise, as `invert` gives it.
             progress: Called with (finished steps, all steps), upsampling included.
 
         Raises:
             UnknownConditionError: A part is of a condition that the model does not know.
             RepresentationError: A value has the wrong shape or is out of its range.
-            UserInputError: `n`, `size` or `against` is not usable, or the model answers NaN.
+            UserInputError: `n`, `size`, `recipe`, `noise` or `against` is not usable, or the model
+                answers NaN.
         """
-        side = self.model.config.resolution
-        height, width = size or (side, side)
-        self._check(n, (height, width))
-        if not isinstance(against, Parts):
-            names = (against,) if isinstance(against, str) else tuple(against)
-            against = parts.only(*names)
-        for given in (parts, against):
-            refuse_strangers(given, self.model.plugins, self.decomposer.plugins)
         recipe, upsampling = recipe or SamplingRecipe(), upsampling or UPSAMPLING
         work, more = (r.steps * -(-n // r.max_batch) for r in (recipe, upsampling))
         total = work + (0 if self.upsampler is None else more)
@@ -186,31 +190,161 @@ class Composer:
             if progress is not None:
                 progress(done + step, total)
 
-        keys = sample_keys(seed, n)
+        pictures = self.draw(
+            parts,
+            n=n,
+            seed=seed,
+            recipe=recipe,
+            size=size,
+            against=against,
+            noise=noise,
+            progress=lambda step, _: report(step, 0),
+        )
+        larger = self.enlarge(
+            pictures,
+            parts,
+            seed=seed,
+            recipe=upsampling,
+            progress=lambda step, _: report(step, work),
+        )
+        return [to_pil((picture + 1) / 2) for picture in larger]
+
+    def draw(
+        self,
+        parts: Parts,
+        *,
+        n: int = 1,
+        seed: int = 0,
+        recipe: SamplingRecipe | None = None,
+        size: tuple[int, int] | None = None,
+        against: Parts | Sequence[str] = (),
+        noise: Float[Tensor, "#n 3 h w"] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Float[Tensor, "n 3 h w"]:
+        """What the base model draws, in [-1, 1] on the CPU; see `compose`."""
+        side = self.side
+        height, width = size or (side, side)
+        self._check(n, (height, width))
+        if not isinstance(against, Parts):
+            names = (against,) if isinstance(against, str) else tuple(against)
+            against = parts.only(*names)
+        for given in (parts, against):
+            refuse_strangers(given, self.model.plugins, self.decomposer.plugins)
+        recipe = recipe or SamplingRecipe()
+        check_conditions(recipe, given=parts, known=self.names)
+        if noise is not None:
+            check_noise(noise, n, (height, width))
         pictures = sample(
             self.model,
             model_values(self.model, parts, (height, width)),
             recipe,
-            keys=keys,
+            keys=sample_keys(seed, n),
             size=(height, width),
             against=model_values(self.model, against, (height, width)),
-            progress=lambda step, _: report(step, 0),
+            noise=noise,
+            progress=progress,
         )
         _check_finite(pictures, "Composing a picture")
-        if self.upsampler is not None:
-            factor, known = self.upsampler.upsampling.factor, self.upsampler.names
-            known_parts = parts.only(*(name for name in parts if name in known))
-            large = (height * factor, width * factor)
-            pictures = upsample(
-                self.upsampler,
-                pictures,
-                upsampling,
-                keys=keys,
-                values=model_values(self.upsampler, known_parts, large),
-                progress=lambda step, _: report(step, work),
-            )
-            _check_finite(pictures, "Upsampling pictures")
-        return [to_pil((picture + 1) / 2) for picture in pictures]
+        return pictures.cpu()
+
+    def enlarge(
+        self,
+        pictures: Float[Tensor, "n 3 h w"],
+        parts: Parts,
+        *,
+        seed: int = 0,
+        recipe: SamplingRecipe | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Float[Tensor, "n 3 hh ww"]:
+        """What the upsampler makes of pictures of the base model; they themselves without one.
+
+        Args:
+            pictures: In [-1, 1].
+            parts: Those that the upsampler knows are given to it.
+            seed: Of its noise.
+            recipe: How it samples; None takes the default.
+            progress: Called with (finished steps, all steps).
+        """
+        if self.upsampler is None:
+            return pictures
+        factor, known = self.upsampler.upsampling.factor, self.upsampler.names
+        known_parts = parts.only(*(name for name in parts if name in known))
+        large = (pictures.shape[2] * factor, pictures.shape[3] * factor)
+        larger = upsample(
+            self.upsampler,
+            pictures.to(self.device),
+            recipe or UPSAMPLING,
+            keys=sample_keys(seed, len(pictures)),
+            values=model_values(self.upsampler, known_parts, large),
+            progress=progress,
+        )
+        _check_finite(larger, "Upsampling pictures")
+        return larger.cpu()
+
+    def invert(
+        self,
+        picture: str | Path | Image.Image | Tensor,
+        parts: Parts,
+        *,
+        recipe: SamplingRecipe | None = None,
+        size: tuple[int, int] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Float[Tensor, "1 3 h w"]:
+        """The noise that a picture came from, under parts of it (paper, bidirectional guidance).
+
+        Give it to `draw` or `compose` with the sampler `ddim`, eta 0 and the same steps.
+
+        Args:
+            picture: A file, an open picture, or pixels `(1, 3, h, w)` in [-1, 1].
+            parts: The set c1, at weight 1; may be empty.
+            recipe: Steps; see `models.sampling.invert`.
+            size: Height and width; None takes the model's own.
+            progress: Called with (finished steps, all steps).
+
+        Raises:
+            UserInputError: It is no picture, or the model answers NaN.
+        """
+        height, width = size or (self.side, self.side)
+        self._check(1, (height, width))
+        refuse_strangers(parts, self.model.plugins, self.decomposer.plugins)
+        recipe = recipe or SamplingRecipe(sampler="ddim")
+        noise = invert(
+            self.model,
+            self.target(picture, (height, width)),
+            model_values(self.model, parts, (height, width)),
+            recipe,
+            progress=progress,
+        )
+        _check_finite(noise, "Inverting a picture")
+        return noise.cpu()
+
+    def target(
+        self, picture: str | Path | Image.Image | Tensor, size: tuple[int, int] | None = None
+    ) -> Float[Tensor, "1 3 h w"]:
+        """A picture as the base model would draw it: cut to a square, brought to its size.
+
+        Args:
+            picture: A file, an open picture, or pixels `(1, 3, h, w)` in [-1, 1].
+            size: Height and width; None takes the model's own.
+
+        Raises:
+            UserInputError: It is no picture.
+        """
+        height, width = size or (self.side, self.side)
+        source = picture if isinstance(picture, Tensor) else self.decomposer.source(picture)
+        if tuple(source.shape[2:]) == (height, width):
+            return source.cpu()
+        resized = F.interpolate(
+            source.cpu(), size=(height, width), mode="bicubic", antialias=True, align_corners=False
+        )
+        return resized.clamp(-1, 1)
+
+    def noise(
+        self, n: int, seed: int, size: tuple[int, int] | None = None
+    ) -> Float[Tensor, "n 3 h w"]:
+        """The noise that the pictures of a seed begin with."""
+        side = (self.side, self.side)
+        return starting_noise(sample_keys(seed, n), self.model.config.in_channels, size or side)
 
     def upsample(
         self,

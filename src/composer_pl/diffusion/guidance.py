@@ -1,6 +1,12 @@
-"""Guidance between two condition sets, with both branches of a step in one batch."""
+"""Guidance: one estimate of the noise from several, each under conditions of its own.
 
-from collections.abc import Callable
+`eps = sum_k weight_k eps(x_t, signals_k)` with weights that sum to 1 at every pixel. The paper's two
+sets (section 2), weights of single conditions and regions are all of this form. Because the weights
+sum to 1, combining v, or x_0, is combining eps. All branches of a step run in one batch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +23,43 @@ Predict = Callable[[Tensor, Tensor, ConditionSignals], Tensor]
 Denoiser = Callable[[Tensor, Tensor], Prediction]
 """What samplers call: `(x_t, t) -> Prediction`; `t` holds one int or float a sample."""
 
+Weight = float | Tensor
+"""A number, or a map that broadcasts to `(b, c, h, w)`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """One call of the network.
+
+    Attributes:
+        signals: What it is told, for every sample of the batch; encoded once for all steps.
+        weight: Its share of the answer.
+        unguided: Its share where guidance is 1, which rescaling compares with.
+    """
+
+    signals: ConditionSignals
+    weight: Weight
+    unguided: Weight = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """The branches of a step. The first one's learned variance is taken.
+
+    Attributes:
+        branches: At least one; their weights sum to 1.
+        samples: Size of the batch.
+    """
+
+    branches: Sequence[Branch]
+    samples: int
+    joined: ConditionSignals = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Join the signals once, not in every step."""
+        parts = [branch.signals for branch in self.branches]
+        object.__setattr__(self, "joined", join_signals(parts, [self.samples] * len(parts)))
+
 
 def guided(
     predict: Predict,
@@ -30,8 +73,7 @@ def guided(
     """Build the denoiser `eps = weight eps(c2) + (1 - weight) eps(c1)` (paper, section 2).
 
     `c1` with no conditions is classifier-free guidance; any other `c1` moves from its conditions
-    towards those of `c2`. The learned variance is that of `c2`. Because the two weights sum to 1,
-    combining v is combining eps.
+    towards those of `c2`. The learned variance is that of `c2`.
 
     Args:
         predict: The network.
@@ -42,49 +84,129 @@ def guided(
         clip_x_0: Clamp the predicted x_0 to [-1, 1]; leave it out for inversion, where a clamp
             loses what should come back.
     """
+    branches = [Branch(signals=c2, weight=weight, unguided=1.0)]
     if c1 is None or weight == 1:
+        branches = [Branch(signals=c2, weight=1.0, unguided=1.0)]
+    else:
+        branches.append(Branch(signals=c1, weight=1 - weight))
+    samples = next((n for b in branches if (n := _batch_size(b.signals))), 0)
+    mixture = Mixture(branches=branches, samples=samples)
+    return combined(predict, lambda t: mixture, process, clip_x_0=clip_x_0)
 
-        def denoise_one(x_t: Tensor, t: Tensor) -> Prediction:
-            return process.predict(predict(x_t, t, c2), x_t, t, clip_x_0=clip_x_0)
 
-        return denoise_one
+def combined(
+    predict: Predict,
+    mixture_at: Callable[[Tensor], Mixture],
+    process: GaussianDiffusion,
+    *,
+    clip_x_0: bool = True,
+    threshold: float | None = None,
+    rescale: float = 0.0,
+) -> Denoiser:
+    """Build the denoiser of a mixture.
 
-    both = concat_signals(c2, c1)
+    Args:
+        predict: The network.
+        mixture_at: The mixture of a step, given its timesteps, which are alike for all samples.
+        process: How the network's output is read.
+        clip_x_0: Clamp the predicted x_0 to [-1, 1].
+        threshold: Dynamic thresholding instead of clamping: this percentile, in (0, 1], of each
+            sample's absolute x_0 becomes its range, where it exceeds 1 (Saharia et al., 2022,
+            "Imagen", section 2.3).
+        rescale: Share phi by which the spread of the guided answer is brought to that of the
+            unguided one (Lin et al., 2023, section 3.4), on what the network predicts.
+    """
 
-    def denoise_two(x_t: Tensor, t: Tensor) -> Prediction:
-        raw = predict(torch.cat([x_t, x_t]), torch.cat([t, t]), both).to(x_t.dtype)
-        raw_2, raw_1 = raw.chunk(2)
-        channels = x_t.shape[1]
-        mean = torch.lerp(raw_1[:, :channels], raw_2[:, :channels], weight)
-        combined = torch.cat([mean, raw_2[:, channels:]], 1)
-        return process.predict(combined, x_t, t, clip_x_0=clip_x_0)
+    def denoise(x_t: Tensor, t: Tensor) -> Prediction:
+        mixture = mixture_at(t)
+        branches = mixture.branches
+        count, channels = len(branches), x_t.shape[1]
+        if count == 1:
+            raw = predict(x_t, t, branches[0].signals)
+        else:
+            copies = (x_t.repeat(count, 1, 1, 1), t.repeat(count))
+            answers = predict(*copies, mixture.joined).to(x_t.dtype).chunk(count)
+            means = [answer[:, :channels] for answer in answers]
+            mean = _weighted(means, [branch.weight for branch in branches])
+            if rescale:
+                plain = _weighted(means, [branch.unguided for branch in branches])
+                mean = mean * (1 - rescale + rescale * _spread(plain) / _spread(mean))
+            raw = torch.cat([mean, answers[0][:, channels:]], 1)
+        if threshold is None:
+            return process.predict(raw, x_t, t, clip_x_0=clip_x_0)
+        return _thresholded(process.predict(raw, x_t, t), x_t, t, process, threshold)
 
-    return denoise_two
+    return denoise
+
+
+def _weighted(means: Sequence[Tensor], weights: Sequence[Weight]) -> Tensor:
+    """The weighted sum, as differences from the last, so that equal answers come back exactly."""
+    total = means[-1]
+    for mean, weight in zip(means[:-1], weights[:-1], strict=True):
+        total = total + weight * (mean - means[-1])
+    return total
+
+
+def _spread(mean: Tensor) -> Tensor:
+    return mean.flatten(1).std(1).clamp(min=1e-8)[:, None, None, None]
+
+
+def _thresholded(
+    prediction: Prediction,
+    x_t: Tensor,
+    t: Tensor,
+    process: GaussianDiffusion,
+    percentile: float,
+) -> Prediction:
+    size = torch.quantile(prediction.x_0.float().abs().flatten(1), percentile, dim=1).clamp(min=1)
+    size = size.to(x_t)[:, None, None, None]
+    x_0 = prediction.x_0.clamp(-size, size) / size
+    alpha, sigma = process.alpha_sigma(t, x_t)
+    eps = (x_t - alpha * x_0) / sigma
+    return Prediction(x_0=x_0, eps=eps, log_variance=prediction.log_variance)
+
+
+# -- signals of several branches -------------------------------------------------------------------
 
 
 def concat_signals(a: ConditionSignals, b: ConditionSignals) -> ConditionSignals:
-    """Join two batches of signals, `a` first.
+    """Join two batches of signals, `a` first; one that holds nothing counts as long as the other.
 
-    Where only one has a time vector or hint the other gets zeros, which is what a dropped condition
-    contributes. Shorter or missing contexts are filled with zero tokens that are masked out.
+    See `join_signals`.
     """
     size_a = _batch_size(a) or _batch_size(b)
     size_b = _batch_size(b) or size_a
     if size_a is None or size_b is None:
         return ConditionSignals()
+    return join_signals([a, b], [size_a, size_b])
+
+
+def join_signals(parts: Sequence[ConditionSignals], sizes: Sequence[int]) -> ConditionSignals:
+    """Join batches of signals along the batch.
+
+    Where only some have a time vector or hint the others get zeros, which is what a dropped
+    condition contributes. Shorter or missing contexts are filled with zero tokens that are masked
+    out.
+
+    Args:
+        parts: The batches.
+        sizes: Samples of each; a batch that holds nothing does not tell.
+    """
     context, mask = None, None
-    if a.context is not None or b.context is not None:
-        tokens = max(_tokens(a), _tokens(b))
-        like = a.context if a.context is not None else b.context
+    tokens = [part.context.shape[1] for part in parts if part.context is not None]
+    if tokens:
+        like = next(part.context for part in parts if part.context is not None)
         assert like is not None
-        pairs = [_padded(a, size_a, tokens, like), _padded(b, size_b, tokens, like)]
+        pairs = [
+            _padded(part, size, max(tokens), like) for part, size in zip(parts, sizes, strict=True)
+        ]
         context = torch.cat([pair[0] for pair in pairs])
         mask = torch.cat([pair[1] for pair in pairs])
     return ConditionSignals(
-        time=_cat(a.time, b.time, size_a, size_b),
+        time=_cat([part.time for part in parts], sizes),
         context=context,
         context_mask=mask,
-        hint=_cat(a.hint, b.hint, size_a, size_b),
+        hint=_cat([part.hint for part in parts], sizes),
     )
 
 
@@ -95,19 +217,16 @@ def _batch_size(signals: ConditionSignals) -> int | None:
     return None
 
 
-def _tokens(signals: ConditionSignals) -> int:
-    return 0 if signals.context is None else signals.context.shape[1]
-
-
-def _cat(a: Tensor | None, b: Tensor | None, size_a: int, size_b: int) -> Tensor | None:
-    if a is None and b is None:
+def _cat(values: Sequence[Tensor | None], sizes: Sequence[int]) -> Tensor | None:
+    like = next((value for value in values if value is not None), None)
+    if like is None:
         return None
-    if a is None:
-        assert b is not None
-        a = b.new_zeros(size_a, *b.shape[1:])
-    if b is None:
-        b = a.new_zeros(size_b, *a.shape[1:])
-    return torch.cat([a, b])
+    return torch.cat(
+        [
+            like.new_zeros(size, *like.shape[1:]) if value is None else value
+            for value, size in zip(values, sizes, strict=True)
+        ]
+    )
 
 
 def _padded(

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from composer_pl.diffusion.guidance import guided
 from composer_pl.errors import UserInputError
-from composer_pl.models.sampling import SamplingRecipe, row_encoder, solve
+from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.sampling import row_encoder, solve
 from composer_pl.models.upsampler import UpsamplerModel, requantised
 from composer_pl.randomness import derive_key, keyed_normal
 from composer_pl.types import ConditionSignals
@@ -80,7 +81,7 @@ def upsample(
 
         denoise = guided(
             predict,
-            model.with_level(encode(rows), levels),
+            model.with_level(encode(rows, list(given)), levels),
             model.with_level(ConditionSignals(), levels) if given else None,
             recipe.guidance,
             model.process,

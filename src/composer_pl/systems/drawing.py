@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe, sample
+from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.sampling import sample
 
 
 def draw_each(

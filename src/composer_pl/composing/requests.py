@@ -1,0 +1,43 @@
+"""Requests to a composer, held against its model before anything is drawn."""
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from composer_pl.composing.mistakes import UnknownToModelError
+from composer_pl.errors import UserInputError
+from composer_pl.models.recipe import SamplingRecipe
+
+
+def check_conditions(recipe: SamplingRecipe, *, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a recipe that says how much a condition counts which is not given.
+
+    Raises:
+        UnknownConditionError: The model does not know it.
+        UserInputError: No part of it is given.
+    """
+    given, known = list(given), list(known)
+    for name in recipe.conditions:
+        if name not in known:
+            raise UnknownToModelError(name, known, doing="Reading the sampling recipe")
+        if name not in given:
+            raise UserInputError(
+                f"Reading the sampling recipe: it says how much {name!r} counts, found no part of "
+                f"it among {', '.join(given) or 'none'}. Next: give that part, or take "
+                f"conditions.{name} out of the recipe."
+            )
+
+
+def check_noise(noise: Tensor, n: int, size: tuple[int, int]) -> None:
+    """Refuse noise that does not fit the pictures.
+
+    Raises:
+        UserInputError: Its shape is another, or it holds NaN.
+    """
+    shape = tuple(noise.shape)
+    if shape[1:] != (3, *size) or shape[0] not in (1, n) or not bool(noise.isfinite().all()):
+        raise UserInputError(
+            f"Composing a picture from given noise: expected finite numbers, 1 or {n} x 3 x "
+            f"{size[0]} x {size[1]}, found shape {' x '.join(map(str, shape))}. "
+            f"Next: give what `invert` answered for this size."
+        )
