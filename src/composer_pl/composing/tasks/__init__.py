@@ -1,0 +1,1 @@
+"""The paper's tasks: each a short function from a composer and pictures to a `Drawing`."""
