@@ -6,11 +6,15 @@ import composer_pl
 from composer_pl.errors import UserInputError, nearest
 
 FOLDER = Path(composer_pl.__file__).parent / "pretrained"
+CONFIG = "config.json"
+"""File of a model folder with everything but the weights."""
+WEIGHTS = "model.safetensors"
+"""File of a model folder with the weights."""
 
 
 def pretrained_names() -> list[str]:
     """The models of this installation, such as `scenes-64`."""
-    return sorted(path.parent.name for path in FOLDER.glob("*/config.json"))
+    return sorted(path.parent.name for path in FOLDER.glob(f"*/{CONFIG}"))
 
 
 def pretrained(name: str) -> Path:
