@@ -12,7 +12,8 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from composer_pl.backbones.blocks import AttentionBlock, ResBlock
+from composer_pl.backbones.attention import AttentionBlock
+from composer_pl.backbones.blocks import ResBlock
 from composer_pl.backbones.unet import UNet, UNetConfig
 from composer_pl.types import ConditionSignals
 

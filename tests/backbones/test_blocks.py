@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from composer_pl.backbones.attention import AttentionBlock
 from composer_pl.backbones.blocks import (
-    AttentionBlock,
     ResBlock,
     group_norm,
     modulated_norm,

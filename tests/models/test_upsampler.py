@@ -179,8 +179,8 @@ def test_kinds_are_told_apart(model, upsampler):
         ComposerModel.from_description(upsampler.describe())
     with pytest.raises(CheckpointError, match="expected an upsampler, found a base model"):
         UpsamplerModel.from_description(model.describe())
-    with pytest.raises(CheckpointError, match="found a model of kind 'prior'"):
-        UpsamplerModel.from_description({**upsampler.describe(), "kind": "prior"})
+    with pytest.raises(CheckpointError, match="found a model of kind 'other'"):
+        UpsamplerModel.from_description({**upsampler.describe(), "kind": "other"})
 
 
 @pytest.mark.usefixtures("fake_plugins")

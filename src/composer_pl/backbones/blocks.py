@@ -1,4 +1,4 @@
-"""The blocks of the GLIDE/ADM U-Net: time embedding, residual block, attention block.
+"""The convolutional blocks of the GLIDE/ADM U-Net: time embedding, norms, residual block.
 
 Layout: Dhariwal & Nichol 2021, appendix A (ADM); Nichol et al. 2022, section 4 (GLIDE).
 """
@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 _NORM_GROUPS = 32
@@ -129,55 +129,3 @@ class ResBlock(nn.Module):
         h = F.silu(modulated_norm(self.norm_out, h, scale, shift))
         h = self.conv_out(self.dropout(h))
         return h.add_(self.skip(x))  # a convolution's backward pass does not read its output
-
-
-class AttentionBlock(nn.Module):
-    """Attention of every position over all positions and the context tokens.
-
-    Keys and values of the context come from one biased linear map of the raw tokens and stand
-    before those of the picture; one softmax covers both (GLIDE, section 4).
-
-    Args:
-        channels: Channels of the feature maps.
-        head_dim: Channels of one head.
-        context_dim: Width of a context token; 0 for no context.
-    """
-
-    def __init__(self, channels: int, *, head_dim: int, context_dim: int):
-        super().__init__()
-        self.head_dim = head_dim
-        self.norm = group_norm(channels)
-        self.to_qkv = nn.Linear(channels, 3 * channels)
-        self.context_to_kv = nn.Linear(context_dim, 2 * channels) if context_dim else None
-        self.project = zero_init(nn.Linear(channels, channels))
-
-    def forward(
-        self,
-        x: Float[Tensor, "b c h w"],
-        context: Float[Tensor, "b k context_dim"] | None = None,
-        context_mask: Bool[Tensor, "b k"] | None = None,
-    ) -> Float[Tensor, "b c h w"]:
-        """Attend.
-
-        Args:
-            x: Feature maps.
-            context: Context tokens.
-            context_mask: True where a token is present; None when all are.
-        """
-        c = x.shape[1]
-        tokens = self.norm(x).flatten(2).transpose(1, 2)  # (b, h w, c)
-        q, kv = self.to_qkv(tokens).split([c, 2 * c], dim=2)
-        mask = None
-        if context is not None and self.context_to_kv is not None:
-            if context_mask is not None:
-                mask = F.pad(context_mask, (0, tokens.shape[1]), value=True)[:, None, None]
-            kv = torch.cat([self.context_to_kv(context), kv], dim=1)
-        k, v = kv.chunk(2, dim=2)
-        attended = F.scaled_dot_product_attention(
-            self._heads(q), self._heads(k), self._heads(v), attn_mask=mask
-        )
-        out = self.project(attended.transpose(1, 2).flatten(2))
-        return x + out.transpose(1, 2).unflatten(2, x.shape[2:])
-
-    def _heads(self, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(2, (-1, self.head_dim)).transpose(1, 2)  # (b, heads, tokens, d)

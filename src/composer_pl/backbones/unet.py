@@ -4,7 +4,6 @@ Huang et al. 2023, section 2.2. Global conditions are added to the time embeddin
 context of every attention block; local conditions are concatenated to x_t as a hint.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -12,111 +11,16 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from composer_pl.backbones.attention import AttentionBlock
 from composer_pl.backbones.blocks import (
-    AttentionBlock,
     ResBlock,
     group_norm,
     timestep_embedding,
     zero_init,
 )
+from composer_pl.backbones.unet_config import UNetConfig
 from composer_pl.errors import ConfigError
 from composer_pl.types import BackboneDims, ConditionSignals
-
-
-@dataclass(frozen=True, kw_only=True)
-class UNetConfig:
-    """Size of the U-Net; the defaults are the paper's base model with 2.1 billion parameters.
-
-    Attributes:
-        channels: Width of the first level.
-        channel_mult: Width of each level as a multiple of `channels`; each level halves the side.
-        num_res_blocks: Residual blocks a level (one more on the way up).
-        attention_levels: Levels, counted from 0, whose blocks attend; the middle attends when any
-            level does.
-        head_dim: Channels of one attention head.
-        context_dim: Width of a context token; 0 for a model without context.
-        hint_channels: Channels of the summed local conditions, concatenated to x_t; 0 for none.
-        hint_scale: Side of local condition values divided by the side of x_t, a power of two.
-        dropout: Probability of zeroing an activation while training.
-        in_channels: Channels of x_t.
-        out_channels: Channels of the output: 3, or 6 when the variance is learned too.
-        patch_size: Side of the squares of pixels that are folded into channels at the input and
-            unfolded at the output: 1 (the paper), 2 or 4. A patch of 2 costs a quarter of the work.
-        resolution: Side of the pictures trained on. Other sides work; this one is what is planned.
-    """
-
-    channels: int = 512
-    channel_mult: tuple[int, ...] = (1, 2, 3, 4)
-    num_res_blocks: int = 3
-    attention_levels: tuple[int, ...] = (1, 2, 3)
-    head_dim: int = 64
-    context_dim: int = 512
-    hint_channels: int = 8
-    hint_scale: int = 4
-    dropout: float = 0.1
-    in_channels: int = 3
-    out_channels: int = 6
-    patch_size: int = 1
-    resolution: int = 64
-
-    def __post_init__(self):
-        """Refuse sizes that cannot be built, naming the setting to change."""
-        _check(self.channels > 0 and self.channels % 2 == 0, "channels", "even", self.channels)
-        _check(
-            len(self.channel_mult) > 0 and min(self.channel_mult) > 0,
-            "channel_mult",
-            "a list of positive integers",
-            self.channel_mult,
-        )
-        _check(self.num_res_blocks > 0, "num_res_blocks", "at least 1", self.num_res_blocks)
-        levels = range(len(self.channel_mult))
-        _check(
-            all(level in levels for level in self.attention_levels),
-            "attention_levels",
-            f"levels from 0 to {len(levels) - 1}",
-            self.attention_levels,
-        )
-        for name in ("in_channels", "out_channels", "head_dim"):
-            _check(getattr(self, name) > 0, name, "at least 1", getattr(self, name))
-        for name in ("context_dim", "hint_channels"):
-            _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
-        widths = [self.channels * mult for mult in self.channel_mult]
-        attended = {widths[level] for level in self.attention_levels}
-        if attended:
-            attended.add(widths[-1])
-        _check(
-            all(width % self.head_dim == 0 for width in attended),
-            "head_dim",
-            f"a divisor of the attended widths {sorted(attended)}",
-            self.head_dim,
-        )
-        _check(
-            self.hint_scale > 0 and self.hint_scale & (self.hint_scale - 1) == 0,
-            "hint_scale",
-            "a power of two",
-            self.hint_scale,
-        )
-        _check(0 <= self.dropout < 1, "dropout", "in [0, 1)", self.dropout)
-        _check(self.patch_size in (1, 2, 4), "patch_size", "1, 2 or 4", self.patch_size)
-        _check(
-            self.resolution > 0 and self.resolution % self.side_multiple == 0,
-            "resolution",
-            f"a multiple of {self.side_multiple}",
-            self.resolution,
-        )
-
-    @property
-    def side_multiple(self) -> int:
-        """What the sides of x_t must be divisible by: 8 for four levels, times `patch_size`."""
-        return 2 ** (len(self.channel_mult) - 1) * self.patch_size
-
-
-def _check(holds: bool, name: str, expected: str, found: object) -> None:
-    if not holds:
-        raise ConfigError(
-            f"Configuring the U-Net: {name} must be {expected}, found {found}. "
-            f"Next: change model.backbone.{name}."
-        )
 
 
 class Stage(nn.Module):
@@ -161,11 +65,15 @@ class UNet(nn.Module):
                 in_channels, out_channels, time_dim, dropout=config.dropout, resample=resample
             )
 
-        def attention(channels: int, wanted: bool) -> AttentionBlock | None:
+        def attention(channels: int, wanted: bool, level: int) -> AttentionBlock | None:
             if not wanted:
                 return None
             return AttentionBlock(
-                channels, head_dim=config.head_dim, context_dim=config.context_dim
+                channels,
+                head_dim=config.head_dim,
+                context_dim=config.context_dim,
+                reach=config.attention_reach,
+                trained_side=config.crop // (config.patch_size * 2**level),
             )
 
         self.time = nn.Sequential(
@@ -181,7 +89,7 @@ class UNet(nn.Module):
         for level, out in enumerate(widths):
             for _ in range(config.num_res_blocks):
                 attends = level in config.attention_levels
-                encoder.append(Stage(res(channels, out), attention(out, attends)))
+                encoder.append(Stage(res(channels, out), attention(out, attends, level)))
                 channels = out
                 stored.append(out)
             if level < last:
@@ -191,7 +99,10 @@ class UNet(nn.Module):
 
         self.middle = nn.ModuleList(
             [
-                Stage(res(channels, channels), attention(channels, bool(config.attention_levels))),
+                Stage(
+                    res(channels, channels),
+                    attention(channels, bool(config.attention_levels), last),
+                ),
                 Stage(res(channels, channels)),
             ]
         )
@@ -204,7 +115,7 @@ class UNet(nn.Module):
                 decoder.append(
                     Stage(
                         res(channels + stored.pop(), out),
-                        attention(out, attends),
+                        attention(out, attends, level),
                         res(out, out, "up") if up else None,
                     )
                 )

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from composer_pl.cli.config_errors import explain, refuse_abbreviations
 from composer_pl.cli.fit import run_folder, say
+from composer_pl.cli.kinds import KINDS, OPTION, kind_of_run
 from composer_pl.cli.output import disk_errors
 from composer_pl.cli.policy import restrict_imports
 from composer_pl.cli.resuming import AUTO, checkpoint_of, finished, how_to_go_on
@@ -25,7 +26,6 @@ from composer_pl.systems.checkpoints import (
     list_checkpoints,
 )
 from composer_pl.systems.curve import LossCurve
-from composer_pl.systems.diffusion import DiffusionSystem
 from composer_pl.systems.ema import EMA
 from composer_pl.systems.guard import FiniteGuard
 from composer_pl.systems.previews import Previews
@@ -60,7 +60,7 @@ class SaveRunConfig(SaveConfigCallback):
 
 
 class ComposerCLI(LightningCLI):
-    """Our sections of a configuration: model, data, trainer, ema, previews, checkpoints.
+    """Our sections of a configuration: kind, model, data, trainer, ema, previews, checkpoints.
 
     Args:
         command: `fit`, `validate`, `test`, `predict`, or `plan` to parse only.
@@ -71,9 +71,10 @@ class ComposerCLI(LightningCLI):
     def __init__(self, command: str, argv: list[str], *, prog: str = ""):
         self.command = command
         self.argv = argv
+        self.kind = kind_of_run(argv)
         restrict_imports()
         super().__init__(
-            DiffusionSystem,
+            KINDS[self.kind].load_system(),
             ComposerDataModule,
             save_config_callback=SaveRunConfig,
             save_config_kwargs={"save_to_log_dir": False},
@@ -87,7 +88,13 @@ class ComposerCLI(LightningCLI):
         )
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The one seed of a run, and the checkpoint."""
+        """The kind of model, the one seed of a run, and the checkpoint."""
+        parser.add_argument(
+            f"--{OPTION}",
+            choices=list(KINDS),
+            default=self.kind,
+            help="What is trained; decides what the section `model` takes.",
+        )
         parser.add_argument(
             "--seed_everything",
             type=int,
@@ -109,7 +116,8 @@ class ComposerCLI(LightningCLI):
         parser.add_lightning_class_args(Checkpoints, "checkpoints")  # type: ignore[arg-type]
         parser.link_arguments("seed_everything", "model.seed")
         parser.link_arguments("seed_everything", "data.seed")
-        parser.link_arguments("model.backbone.resolution", "data.resolution")
+        if any(action.dest == "model.backbone.resolution" for action in parser._actions):
+            parser.link_arguments("model.backbone.resolution", "data.resolution")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; an error becomes one line with the nearest name.
@@ -198,7 +206,7 @@ def train(command: str, argv: list[str]) -> int:
         if trainer.is_global_zero:
             count = sum(p.numel() for p in model.model.parameters())
             start = f"continuing from {ckpt}" if ckpt else "starting"
-            say(f"{count / 1e6:.2f} M parameters, conditions {', '.join(model.model.names)}; "
+            say(f"{count / 1e6:.2f} M parameters, {model.about}; "
                 f"{start}, writing to {folder}")  # fmt: skip
         with disk_errors(folder):
             trainer.fit(model, datamodule=data, ckpt_path=ckpt, weights_only=True)

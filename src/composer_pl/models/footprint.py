@@ -37,6 +37,7 @@ def measure(
     specs: Mapping[str, RepresentationSpec],
     *,
     bf16: bool,
+    side: int | None = None,
 ) -> Footprint:
     """Count one sample's work and memory.
 
@@ -45,6 +46,7 @@ def measure(
         encoders: The conditions' encoders by name, on the meta device.
         specs: What the extractor of each condition yields.
         bf16: Whether the backbone runs under bf16 autocast; encoders are counted in float32.
+        side: Side of x_t; None takes the backbone's resolution.
     """
     flops: dict[str, int] = {}
     tokens, kept = 0, 0
@@ -57,7 +59,7 @@ def measure(
             lambda samples, e=encoder, s=specs[name]: _encode(e, s, backbone, samples), "meta"
         )
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        _run(backbone, tokens, samples=1)
+        _run(backbone, tokens, samples=1, side=side)
     flops = {"backbone": counter.get_total_flops(), **flops}
 
     # A fake CPU, because there attention runs as the fused kernel, unlike on the meta device.
@@ -65,7 +67,7 @@ def measure(
         twin = UNet(backbone.config)
         autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False)
         with autocast, _Float32Norms():
-            kept += _activation_growth(lambda samples: _run(twin, tokens, samples), "cpu")
+            kept += _activation_growth(lambda samples: _run(twin, tokens, samples, side), "cpu")
     return Footprint(flops=flops, activation_bytes=kept, context_tokens=tokens)
 
 
@@ -93,10 +95,10 @@ def _encode(
     return encoder(value, torch.ones(samples, dtype=torch.bool))
 
 
-def _run(backbone: UNet, tokens: int, samples: int) -> Tensor:
+def _run(backbone: UNet, tokens: int, samples: int, side: int | None = None) -> Tensor:
     """One forward pass with every signal present, on the current default device."""
     config, dims = backbone.config, backbone.dims
-    side = config.resolution
+    side = side or config.resolution
     signals = ConditionSignals(
         time=torch.zeros(samples, dims.time_dim),
         context=torch.zeros(samples, tokens, dims.context_dim) if tokens else None,

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from composer_pl.backbones.unet import UNet
 from composer_pl.errors import ConfigError
-from composer_pl.models.footprint import measure
+from composer_pl.models.footprint import Footprint, measure
 from composer_pl.types import RepresentationSpec
 
 SUSTAINED_TFLOPS = 395.0
@@ -21,8 +21,17 @@ _ACTIVATIONS = (
 )
 
 
-class PlannedModel(Protocol):
-    """What a plan reads of a model; `ComposerModel` has it."""
+@runtime_checkable
+class Parametrised(Protocol):
+    """A module, as far as counting goes."""
+
+    def parameters(self) -> Any:
+        """All parameters."""
+        ...
+
+
+class PlannedModel(Parametrised, Protocol):
+    """What `make_plan` reads of a model; `ComposerModel` and `UpsamplerModel` have it."""
 
     @property
     def backbone(self) -> UNet:
@@ -31,11 +40,7 @@ class PlannedModel(Protocol):
 
     @property
     def conditioner(self) -> Any:
-        """A module whose `encoders` is a ModuleDict of condition encoders."""
-        ...
-
-    def parameters(self) -> Any:
-        """All parameters."""
+        """A module whose `encoders` is a ModuleDict of condition encoders; None without any."""
         ...
 
 
@@ -60,7 +65,7 @@ class Plan:
 
     Attributes:
         parameters: Trained numbers by part: `backbone`, each condition, `presence and fusion`.
-        resolution: Side of the pictures.
+        resolution: Side of the pictures, or of the crops, of a training step.
         context_tokens: Context tokens when all conditions are present.
         batch_size: Samples a step on one device.
         flops_forward: FLOPs of one sample's forward pass by part, all conditions present.
@@ -68,7 +73,7 @@ class Plan:
         activation_method: How that was obtained.
         memory_bytes: Training memory by part, for the batch.
         tflops: Assumed sustained rate in TFLOP/s.
-        dropout: Dropout events.
+        dropout: Dropout events; None of a model without conditions.
     """
 
     parameters: dict[str, int]
@@ -80,7 +85,7 @@ class Plan:
     activation_method: str
     memory_bytes: dict[str, int]
     tflops: float
-    dropout: DropoutEvents
+    dropout: DropoutEvents | None
 
     @property
     def total_parameters(self) -> int:
@@ -132,10 +137,13 @@ class Plan:
             f"{self.tflops:g} TFLOP/s on one device",
             f"activations: {self.activation_bytes_per_image / 1e6:,.1f} MB an image "
             f"({self.activation_method})",
-            f"dropout: all dropped together {self.dropout.p_drop_all:.2f}, "
-            f"all kept together {self.dropout.p_keep_all:.2f}; expected keep rates",
         ]
-        lines += [f"  {name:<24}{rate:>12.3f}" for name, rate in self.dropout.keep_rates.items()]
+        if self.dropout is not None:
+            lines += [
+                f"dropout: all dropped together {self.dropout.p_drop_all:.2f}, "
+                f"all kept together {self.dropout.p_keep_all:.2f}; expected keep rates",
+                *(f"  {name:<24}{rate:>12.3f}" for name, rate in self.dropout.keep_rates.items()),
+            ]
         return "\n".join(lines)
 
 
@@ -143,49 +151,89 @@ def make_plan(
     build: Callable[[], PlannedModel],
     *,
     specs: Mapping[str, RepresentationSpec],
-    dropout: DropoutEvents,
+    dropout: DropoutEvents | None,
     batch_size: int = 1,
     tflops: float = SUSTAINED_TFLOPS,
     ema: bool = True,
     bf16: bool = True,
+    side: int | None = None,
+    rest: str = "presence and fusion",
 ) -> Plan:
-    """Plan a training run: AdamW in float32, with or without bf16 autocast and weight averaging.
+    """Plan the training run of a U-Net: AdamW in float32.
 
     Args:
         build: Builds the model; called under the meta device, so that nothing is allocated.
         specs: What the extractor of each condition yields, by name.
-        dropout: Dropout events of the run's policy.
+        dropout: Dropout events of the run's policy; None of a model without conditions.
         batch_size: Samples a step on one device.
         tflops: Sustained rate to assume, in TFLOP/s.
         ema: Whether an average of the weights is kept.
         bf16: Whether autocast keeps a bf16 copy of the weights during a step.
+        side: Side of the crops of a training step; None takes whole pictures.
+        rest: What to call the parameters beside those of the backbone and of the conditions.
 
     Raises:
         ConfigError: The batch is empty, the rate is not positive, or a condition has no spec.
     """
-    if batch_size < 1 or tflops <= 0:
-        raise ConfigError(
-            f"Planning a run: batch size and TFLOP/s must be positive, found {batch_size} and "
-            f"{tflops:g}. Next: correct the one that is not."
-        )
+    _check(batch_size, tflops)
     with torch.device("meta"):
         model = build()
-    encoders = dict(model.conditioner.encoders.items())
+    encoders = {} if model.conditioner is None else dict(model.conditioner.encoders.items())
     missing = sorted(encoders.keys() - specs.keys())
     if missing:
         raise ConfigError(
             f"Planning a run: every condition needs a spec of its values, found none for "
             f"{', '.join(missing)}. Next: give the specs of the model's own plugins."
         )
+    return assemble_plan(
+        model,
+        {"backbone": model.backbone, **encoders},
+        measure(model.backbone, encoders, specs, bf16=bf16, side=side),
+        resolution=side or model.backbone.config.resolution,
+        dropout=dropout,
+        batch_size=batch_size,
+        tflops=tflops,
+        ema=ema,
+        bf16=bf16,
+        rest=rest,
+    )
 
-    parts = {"backbone": model.backbone, **encoders}
+
+def assemble_plan(
+    model: Parametrised,
+    parts: Mapping[str, Parametrised],
+    work: Footprint,
+    *,
+    resolution: int,
+    dropout: DropoutEvents | None,
+    batch_size: int = 1,
+    tflops: float = SUSTAINED_TFLOPS,
+    ema: bool = True,
+    bf16: bool = True,
+    rest: str = "rest",
+) -> Plan:
+    """Plan a training run from a model of any kind and what one sample of it costs.
+
+    Args:
+        model: The whole model, on any device.
+        parts: Its parts, to count one by one.
+        work: FLOPs, activations and context tokens of one sample.
+        resolution: Side of the pictures of a training step.
+        dropout: Dropout events; None of a model without conditions.
+        batch_size: Samples a step on one device.
+        tflops: Sustained rate to assume, in TFLOP/s.
+        ema: Whether an average of the weights is kept.
+        bf16: Whether autocast keeps a bf16 copy of the weights during a step.
+        rest: What to call the parameters in none of the parts.
+
+    Raises:
+        ConfigError: The batch is empty, or the rate is not positive.
+    """
+    _check(batch_size, tflops)
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
     total = sum(p.numel() for p in model.parameters())
-    rest = total - sum(parameters.values())
-    if rest:
-        parameters["presence and fusion"] = rest
-
-    work = measure(model.backbone, encoders, specs, bf16=bf16)
+    if left := total - sum(parameters.values()):
+        parameters[rest] = left
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     memory = {"weights": 4 * total, "gradients": 4 * trained, "AdamW moments": 8 * trained}
     if ema:
@@ -195,7 +243,7 @@ def make_plan(
     memory["activations"] = work.activation_bytes * batch_size
     return Plan(
         parameters=parameters,
-        resolution=model.backbone.config.resolution,
+        resolution=resolution,
         context_tokens=work.context_tokens,
         batch_size=batch_size,
         flops_forward=work.flops,
@@ -205,3 +253,11 @@ def make_plan(
         tflops=tflops,
         dropout=dropout,
     )
+
+
+def _check(batch_size: int, tflops: float) -> None:
+    if batch_size < 1 or tflops <= 0:
+        raise ConfigError(
+            f"Planning a run: batch size and TFLOP/s must be positive, found {batch_size} and "
+            f"{tflops:g}. Next: correct the one that is not."
+        )

@@ -1,46 +1,26 @@
-"""The Lightning shell around `ComposerModel`: one step, the optimiser, logging, checkpoints.
+"""Trains a base model: conditions, dropout and the diffusion loss of one batch."""
 
-Everything random is a pure function of the batch's keys, except the U-Net's dropout, for which the
-global generator is seeded anew at each batch. A resumed run therefore repeats exactly what the
-uninterrupted one does, whatever the number of workers.
-"""
-
-from collections.abc import Callable, Iterable
-from typing import Any
-
-import lightning.pytorch as pl
 import torch
 from jaxtyping import Bool, Float, Int
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW
 
 from composer_pl.backbones.unet import UNetConfig
 from composer_pl.conditions.dropout import DropoutPolicy, sample_keep_mask
 from composer_pl.conditions.extraction import Extraction
-from composer_pl.data.sampler import HeldOutBatchSampler
 from composer_pl.diffusion.process import ProcessConfig
-from composer_pl.errors import ConfigError
 from composer_pl.models.base import ComposerModel
-from composer_pl.models.sampling import SamplingRecipe
-from composer_pl.models.storage import DESCRIPTION_KEY, EMA_KEY, MODEL_PREFIX
+from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.plugin.api import ConditionPlugin
-from composer_pl.randomness import derive_key, keyed_normal, keyed_uniform
-from composer_pl.systems.compatibility import refuse_other_model
+from composer_pl.randomness import keyed_normal, keyed_uniform
 from composer_pl.systems.drawing import draw_each
 from composer_pl.systems.learning_rate import LearningRate
 from composer_pl.systems.metrics import LossSplit
+from composer_pl.systems.system import OptimizerFactory, System
 from composer_pl.types import Batch
 
-PRECISIONS = ("32-true", "bf16-mixed", "64-true")
-"""What training may compute in. Of the others, `true` half precisions round the pictures before
-extractors see them, and fp16 scales its gradients, which fused optimisers undo after clipping."""
 
-OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
-"""Parameters -> optimiser; in a configuration a `class_path` of torch.optim and its arguments."""
-
-
-class DiffusionSystem(pl.LightningModule):
+class DiffusionSystem(System):
     """Trains the 64 px model.
 
     Args:
@@ -72,12 +52,15 @@ class DiffusionSystem(pl.LightningModule):
         super().__init__()
         self.model = ComposerModel(backbone, process, conditions)
         self.policy = dropout
-        self.make_optimizer = optimizer
-        self.learning_rate = learning_rate
         self.sampling = sampling
-        self.compile_backbone = compile
-        self.seed = seed
-        self.description = self.model.describe()  # now: a model that cannot be saved is refused
+        self.prepare(
+            names=self.model.names,
+            num_timesteps=self.model.process.schedule.num_timesteps,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            seed=seed,
+            compiled=self.model.backbone if compile else None,
+        )
         described = self.description["conditions"]
         self.extraction = Extraction(
             conditions,
@@ -85,13 +68,11 @@ class DiffusionSystem(pl.LightningModule):
             cache_dir=cache_dir,
             versions={name: str(facts["version"]) for name, facts in described.items()},
         )
-        steps = self.model.process.schedule.num_timesteps
-        self.train_split = LossSplit(self.model.names, steps)
-        self.val_split = LossSplit(self.model.names, steps)
-        self.grad_norm: Tensor | None = None
-        self._base_rates: list[float] = []
 
-    # -- one batch -------------------------------------------------------------------------------
+    @property
+    def about(self) -> str:
+        """The conditions."""
+        return f"conditions {', '.join(self.model.names)}"
 
     def draw(
         self, batch: Batch
@@ -137,142 +118,9 @@ class DiffusionSystem(pl.LightningModule):
         split.add(loss, keep, t)
         return loss
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The mean loss of the batch.
-
-        With several processes DDP averages the gradients of equal shares, and accumulation adds
-        them, so that a step follows the mean over the global batch; the last, shorter accumulation
-        of an epoch is scaled up to its own mean.
-        """
-        torch.manual_seed(
-            derive_key(self.seed, "network", self.current_epoch, batch_idx, self.global_rank)
-        )
-        loss = self.losses(batch, self.train_split).mean()
-        accumulated = self.trainer.accumulate_grad_batches
-        batches = self.trainer.num_training_batches
-        if accumulated > 1 and batches != float("inf"):
-            rest = int(batches) % accumulated
-            if rest and batch_idx >= batches - rest:
-                loss = loss * (accumulated / rest)
-        return loss
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Log the split loss and the rate every `log_every_n_steps` optimiser steps."""
-        every = max(1, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
-        if self.global_step % every == 0 and self._stepped(batch_idx):
-            self._log(self.train_split, "train/", len(batch["image"]))
-            self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
-            if self.grad_norm is not None:
-                self.log("gradient_norm", self.grad_norm)
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Enter the losses; they are logged at the end."""
-        self._score(batch, batch_idx, self.trainer.val_dataloaders)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the split validation loss."""
-        self._log(self.val_split, "val/", 1)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """The same as validation, on the test pictures."""
-        self._score(batch, batch_idx, self.trainer.test_dataloaders)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the split test loss."""
-        self._log(self.val_split, "test/", 1)
-
     def predict_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, "b 3 h w"]:
         """One picture in [-1, 1] for each sample, from all of the conditions that it has."""
         available = self.extraction.available(batch)
         values = self.extract(batch, available)
         size = (batch["image"].shape[-2], batch["image"].shape[-1])
         return draw_each(self.model, values, available, self.sampling, keys=batch["key"], size=size)
-
-    def _score(self, batch: Batch, batch_idx: int, loader: Any) -> None:
-        """Enter the losses of held-out pictures, each picture once over all processes."""
-        sampler = getattr(loader, "batch_sampler", None)
-        if isinstance(sampler, HeldOutBatchSampler) and sampler.repeats(batch_idx):
-            return
-        self.losses(batch, self.val_split)
-
-    def _log(self, split: LossSplit, prefix: str, batch_size: int) -> None:
-        values = split.read(distributed=self.trainer.world_size > 1)
-        named = {prefix + key: value for key, value in values.items()}
-        self.log_dict(named, batch_size=batch_size)
-
-    def _stepped(self, batch_idx: int) -> bool:
-        last = self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        return last or (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
-
-    # -- optimiser -------------------------------------------------------------------------------
-
-    def configure_optimizers(self) -> Optimizer:
-        """The injected optimiser over all trained weights."""
-        optimizer = self.make_optimizer(self.model.parameters())
-        self._base_rates = [float(group["lr"]) for group in optimizer.param_groups]
-        return optimizer
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Set the learning rate of this step from the step alone."""
-        factor = self.learning_rate.factor(self.global_step)
-        for group, rate in zip(optimizer.param_groups, self._base_rates, strict=True):
-            group["lr"] = rate * factor
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip by value or by norm, and keep the norm for the log.
-
-        Lightning's own refuses fused optimisers under autocast, which concerns fp16 alone.
-        """
-        parameters = list(self.model.parameters())
-        if gradient_clip_val and gradient_clip_algorithm == "value":
-            torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
-        elif gradient_clip_val:
-            self.grad_norm = torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
-
-    # -- set-up and checkpoints ------------------------------------------------------------------
-
-    def setup(self, stage: str) -> None:
-        """Refuse precisions that would round pictures, or clip scaled gradients.
-
-        Raises:
-            ConfigError: The trainer computes in one of them.
-        """
-        precision = str(self.trainer.precision)
-        if precision not in PRECISIONS:
-            raise ConfigError(
-                f"Setting up the model: expected trainer.precision to be one of "
-                f"{', '.join(PRECISIONS)}, found {precision!r}. "
-                f"Next: set --trainer.precision bf16-mixed."
-            )
-
-    def on_fit_start(self) -> None:
-        """Lay the network out for its device and compile it; never this module itself."""
-        if self.device.type == "cuda":
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.compile_backbone:
-            # In place: names in the state dict stay as they are (Lightning#21836 forbids compiling
-            # the LightningModule).
-            self.model.backbone.compile()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the plain-data description from which `composer-pl compose` rebuilds the model."""
-        checkpoint[DESCRIPTION_KEY] = self.description
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another model; evaluate the averaged weights where there are any.
-
-        Raises:
-            CheckpointError: The checkpoint describes another model than the configuration.
-        """
-        refuse_other_model(self.description, checkpoint.get(DESCRIPTION_KEY))
-        fitting = self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
-        if EMA_KEY in checkpoint and not fitting:
-            average = checkpoint[EMA_KEY]["weights"]
-            checkpoint["state_dict"].update(
-                {MODEL_PREFIX + name: value for name, value in average.items()}
-            )

@@ -16,8 +16,8 @@ class LossSplit(nn.Module):
     """Running sums of per-sample losses since the last reading.
 
     Its keys, after `read`: `loss` (all samples); `loss_with/NAME` and `loss_without/NAME`;
-    `loss_conditions/K` where K conditions were kept; `loss_noise/A-B` for timesteps from share A to
-    share B of the schedule, 0 being the clean end.
+    `loss_conditions/K` where K conditions were kept, of a model that has any; `loss_noise/A-B` for
+    timesteps from share A to share B of the schedule, 0 being the clean end.
 
     Args:
         names: The conditions, in the order of the keep mask.
@@ -35,7 +35,7 @@ class LossSplit(nn.Module):
             ["loss"]
             + [f"loss_with/{name}" for name in names]
             + [f"loss_without/{name}" for name in names]
-            + [f"loss_conditions/{k}" for k in range(len(names) + 1)]
+            + [f"loss_conditions/{k}" for k in range(len(names) + 1) if names]
             + [f"loss_noise/{edge}" for edge in edges]
         )
         # Not persistent: a checkpoint holds what training needs, and these are only reported.
@@ -51,7 +51,8 @@ class LossSplit(nn.Module):
         loss = loss.detach().to(self.sums.dtype)
         kept = keep.to(loss)
         t = t.to(loss.device)
-        by_number = torch.arange(n + 1, device=loss.device)[:, None] == kept.sum(0)
+        numbers = torch.arange(n + 1 if n else 0, device=loss.device)
+        by_number = numbers[:, None] == kept.sum(0)
         noise_bin = (t * NOISE_BINS // self.num_timesteps).clamp(max=NOISE_BINS - 1)
         by_noise = torch.arange(NOISE_BINS, device=loss.device)[:, None] == noise_bin
         member = torch.cat(

@@ -1,8 +1,9 @@
 """Sample grids while training: what the model makes of a few held-out pictures.
 
 Each row is one picture: the original, each condition as its plugin draws it, then samples from each
-condition alone, from all together and from none. Made by the sampling recipe of everything else,
-with the averaged weights, and the same noise every time.
+condition alone, from all together and from none; of an upsampler the small picture and what becomes
+of it. Made by the sampling recipe of everything else, with the averaged weights, and the same noise
+every time.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
@@ -23,6 +25,7 @@ from composer_pl.systems.diffusion import DiffusionSystem
 from composer_pl.systems.drawing import draw_each
 from composer_pl.systems.ema import averaged_weights
 from composer_pl.systems.signals import stopped_by
+from composer_pl.systems.upsampler import UpsamplerSystem
 from composer_pl.types import Batch
 
 FOLDER = "samples"
@@ -96,7 +99,7 @@ class Previews(pl.Callback):
         if (
             step == self._drawn_step
             or trainer.fast_dev_run  # type: ignore[attr-defined]
-            or not isinstance(pl_module, DiffusionSystem)
+            or not isinstance(pl_module, DiffusionSystem | UpsamplerSystem)
         ):
             return
         self._drawn_step = step
@@ -104,7 +107,9 @@ class Previews(pl.Callback):
             self._draw(trainer, pl_module, step)
         trainer.strategy.barrier()
 
-    def _draw(self, trainer: pl.Trainer, system: DiffusionSystem, step: int) -> None:
+    def _draw(
+        self, trainer: pl.Trainer, system: DiffusionSystem | UpsamplerSystem, step: int
+    ) -> None:
         if self._batch is None:
             self._batch = _first_pictures(trainer, self.pictures)
         if self._batch is None:
@@ -116,7 +121,10 @@ class Previews(pl.Callback):
             model.eval()
             try:
                 with trainer.precision_plugin.forward_context():
-                    rows = preview_rows(system, batch, seed=self.seed)
+                    if isinstance(system, UpsamplerSystem):
+                        rows = upsampled_rows(system, batch, seed=self.seed)
+                    else:
+                        rows = preview_rows(system, batch, seed=self.seed)
             finally:
                 model.train(training)
         sheet = contact_sheet(rows, cell=max(96, batch["image"].shape[-1]))
@@ -131,7 +139,7 @@ class Previews(pl.Callback):
 
 @torch.no_grad()
 def preview_rows(system: DiffusionSystem, batch: Batch, *, seed: int) -> list[list[Panel]]:
-    """The panels of a grid, one row a picture; see the module."""
+    """The panels of a base model's grid, one row a picture; see the module."""
     count, names = len(batch["image"]), system.model.names
     available = system.extraction.available(batch)
     values = system.extract(batch, available)
@@ -157,6 +165,23 @@ def preview_rows(system: DiffusionSystem, batch: Batch, *, seed: int) -> list[li
         row += [Panel(title=title, content=drawn[i]) for title, drawn in samples.items()]
         rows.append(row)
     return rows
+
+
+def upsampled_rows(system: UpsamplerSystem, batch: Batch, *, seed: int) -> list[list[Panel]]:
+    """One row a picture: the small one, bicubic interpolation, a sample, the original."""
+    low = system.small(batch["image"])
+    drawn = system.enlarge(low, keys=sample_keys(seed, len(low)))
+    columns = {
+        "small": F.interpolate(low, scale_factor=float(system.model.upsampling.factor)),
+        "bicubic": system.model.enlarge(low),
+        "sample": drawn,
+        "original": batch["image"],
+    }
+    shown = {name: (pictures.float().clamp(-1, 1) + 1) / 2 for name, pictures in columns.items()}
+    return [
+        [Panel(title=name, content=pictures[i]) for name, pictures in shown.items()]
+        for i in range(len(low))
+    ]
 
 
 def _first_pictures(trainer: pl.Trainer, count: int) -> Batch | None:
