@@ -1,6 +1,7 @@
 """What the plain-data descriptions of all models share: a format, a kind, and how they are read.
 
-A description is a model without its weights. Its kind tells a base model from an upsampler.
+A description is a model without its weights. Its kind tells a base model from an upsampler or a
+prior.
 """
 
 from collections.abc import Mapping
@@ -11,15 +12,20 @@ from composer_pl.errors import CheckpointError
 FORMAT = 1
 """Version of the plain-data description of a model; raised when its meaning changes."""
 
-Kind = Literal["base", "upsampler"]
+Kind = Literal["base", "upsampler", "prior"]
 
-NAMES: dict[str, str] = {"base": "a base model", "upsampler": "an upsampler"}
+NAMES: dict[str, str] = {
+    "base": "a base model",
+    "upsampler": "an upsampler",
+    "prior": "a prior",
+}
 """What messages call the kinds."""
 
 ADVICE: dict[str, str] = {
-    "base": "give a base model here; an upsampler goes with one, as in "
+    "base": "give a base model here; an upsampler or a prior goes with one, as in "
     "`composer-pl compose --ckpt BASE --upsampler FOLDER`",
     "upsampler": "give an upsampler here, or leave it out to get pictures of the base model's size",
+    "prior": "give a prior here, which predicts image embeddings from captions, or leave it out",
 }
 """What to do where a model of another kind than the one named was given."""
 

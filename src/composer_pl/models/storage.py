@@ -21,6 +21,7 @@ from composer_pl.files import disk_trouble, replacing
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.description import ADVICE, Kind, kind_of, named
 from composer_pl.models.pretrained import model_path, pretrained_names
+from composer_pl.models.prior import PriorModel
 from composer_pl.models.upsampler import UpsamplerModel
 
 WEIGHTS = "model.safetensors"
@@ -32,11 +33,11 @@ EMA_KEY = "composer_pl_ema"
 MODEL_PREFIX = "model."
 """Prefix of the model's weights in a training checkpoint's `state_dict`."""
 
-_Model = TypeVar("_Model", ComposerModel, UpsamplerModel)
+_Model = TypeVar("_Model", ComposerModel, UpsamplerModel, PriorModel)
 
 
 def save_model(
-    model: ComposerModel | UpsamplerModel,
+    model: ComposerModel | UpsamplerModel | PriorModel,
     folder: str | Path,
     *,
     weights: Mapping[str, Tensor] | None = None,
@@ -44,7 +45,7 @@ def save_model(
     """Write a model folder.
 
     Args:
-        model: What to write, a base model or an upsampler.
+        model: What to write, a base model, an upsampler or a prior.
         folder: Made when absent; files of an older model in it are replaced.
         weights: Weights to write instead of the model's own, such as an average, or
             halves: what is read back is float32 in any case.
@@ -102,6 +103,18 @@ def load_upsampler(path: str | Path, *, averaged: bool = True) -> UpsamplerModel
     path = model_path(path)
     description, weights = _read(path, "upsampler", averaged=averaged)
     return _with_weights(UpsamplerModel.from_description(description), path, description, weights)
+
+
+def load_prior(path: str | Path, *, averaged: bool = True) -> PriorModel:
+    """Read the folder or checkpoint of a prior, as `load_model` reads a base model's.
+
+    Raises:
+        CheckpointError: There is no prior, it is damaged, or its weights do not fit.
+        UnknownConditionError: It needs a plugin that is not installed.
+    """
+    path = model_path(path)
+    description, weights = _read(path, "prior", averaged=averaged)
+    return _with_weights(PriorModel.from_description(description), path, description, weights)
 
 
 def _read(path: Path, kind: Kind, *, averaged: bool) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
