@@ -179,3 +179,12 @@ def test_holes_are_shown_as_a_grey_chequerboard():
     hole = shown[:, :, 16:]
     assert torch.equal(hole[:, 0], hole[:, 1])
     assert len(hole.unique()) == 2
+
+
+def test_between_two_masked_pictures_is_known_what_both_know():
+    one, two = torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 2, 2)
+    one[:, 3, 0], two[:, 3, :, 0] = 1, 1
+    one[:, :3, 0], two[:, :3, :, 0] = 0.5, -0.5
+    found = Masking().interpolate(one, two, 0.25)
+    assert torch.equal(found[0, 3], torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    assert torch.equal(found[0, :3], 0.25 * found[0, 3].expand(3, 2, 2))

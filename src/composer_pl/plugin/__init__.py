@@ -9,6 +9,7 @@ from composer_pl.errors import (
     UserInputError,
 )
 from composer_pl.plugin.api import ConditionPlugin, Extractor
+from composer_pl.plugin.between import lerp, slerp
 from composer_pl.plugin.encoders import ConditionEncoder, HintEncoder, VectorEncoder
 from composer_pl.plugin.requirements import require
 from composer_pl.plugin.weights import WeightSpec
@@ -36,6 +37,8 @@ __all__ = [
     "keyed_draws",
     "keyed_generator",
     "keyed_uniform",
+    "lerp",
     "require",
     "resolve_weights",
+    "slerp",
 ]

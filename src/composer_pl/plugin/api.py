@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from composer_pl.errors import ConfigError, UserInputError
+from composer_pl.plugin.between import lerp
 from composer_pl.plugin.encoders import ConditionEncoder
 from composer_pl.plugin.weights import WeightSpec
 from composer_pl.types import BackboneDims, RepresentationSpec
@@ -152,6 +153,23 @@ class ConditionPlugin(ABC):
                 f"a picture alone, found an extractor of {needs}. Next: override `adherence`."
             )
         return 1 - self.distance(extractor(image), value)
+
+    def interpolate(
+        self, value: Tensor, other: Tensor, share: float, *, straight: bool = False
+    ) -> Tensor:
+        """What lies between two batches of values: `value` at share 0, `other` at 1, exactly.
+
+        The default goes straight, and of integers takes the nearer. Override it where the straight
+        line leaves the legal values or shows two faded things in place of one between: embeddings
+        go along an arc (`slerp`), palettes by transport.
+
+        Args:
+            value: Where the way begins.
+            other: Where it ends, of the same shape.
+            share: How much of the way is gone, in 0..1.
+            straight: Asks an override for the straight line, or the legal values nearest to it.
+        """
+        return lerp(value, other, share)
 
     def read(self, source: str | Path) -> Tensor:
         """Read a value that a person supplies by hand; no batch axis.

@@ -15,10 +15,12 @@ from composer_pl.plugin import (
     Extractor,
     RepresentationSpec,
     WeightSpec,
+    lerp,
     resolve_weights,
+    slerp,
 )
 
-from .clip import check_normalised
+from .clip import check_normalised, normalise
 from .clip_models import MODELS, WEIGHTS, Architecture, architecture, identity, tensors_path
 from .clip_tensors import convert
 from .encoder import CaptionEncoder
@@ -106,6 +108,24 @@ class Caption(ConditionPlugin):
     def distance(self, value: Tensor, other: Tensor) -> Float[Tensor, " b"]:
         """1 - cosine of the sentences: 0 when equal, 1 when orthogonal."""
         return 1 - functional.cosine_similarity(self._sentence(value), self._sentence(other))
+
+    def interpolate(
+        self, value: Tensor, other: Tensor, share: float, *, straight: bool = False
+    ) -> Tensor:
+        """Sentences along the arc, or `straight` and then given their length back; words straight.
+
+        Words stand at other places in another text: between two captions of unlike build they are
+        no words. Rows that one caption lacks fade out.
+        """
+        if share in (0, 1):
+            return slerp(value, other, share)
+        between = lerp(value, other, share)
+        width = self._architecture().embed_dim
+        if straight:
+            between[:, 0, :width] = normalise(between[:, 0, :width]).to(value.dtype)
+        else:
+            between[:, 0, :width] = slerp(self._sentence(value), self._sentence(other), share)
+        return between
 
     def adherence(
         self, image: Float[Tensor, "b 3 h w"], value: Tensor, *, extractor: Extractor

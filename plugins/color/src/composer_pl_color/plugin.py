@@ -14,6 +14,7 @@ from composer_pl.plugin import (
     ConfigError,
     RepresentationSpec,
     VectorEncoder,
+    lerp,
 )
 from composer_pl_color.codebook import BINS
 from composer_pl_color.palette import (
@@ -23,6 +24,7 @@ from composer_pl_color.palette import (
     palette_from_colors,
 )
 from composer_pl_color.reading import read_colors
+from composer_pl_color.transport import displaced
 
 
 class PaletteEncoder(VectorEncoder):
@@ -82,6 +84,19 @@ class Color(ConditionPlugin):
     def distance(self, value: Tensor, other: Tensor) -> Float[Tensor, " b"]:
         """Root of the energy distance in Lab, about 1 for unrelated photos."""
         return palette_distance(value, other)
+
+    def interpolate(
+        self, value: Tensor, other: Tensor, share: float, *, straight: bool = False
+    ) -> Tensor:
+        """By optimal transport in Lab: red turns blue through purple; `straight` is the mixture.
+
+        Raises:
+            MissingDependencyError: scipy is absent.
+        """
+        if straight:
+            return lerp(value, other, share)
+        pairs = zip(value, other, strict=True)
+        return torch.stack([displaced(one, two, share) for one, two in pairs])
 
     def read(self, source: str | Path) -> Tensor:
         """Read hex colours with optional relative weights: `#0b3d91,#f4d35e:0.3,#fff`.

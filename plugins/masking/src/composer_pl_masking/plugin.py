@@ -13,6 +13,7 @@ from composer_pl.plugin import (
     Extractor,
     HintEncoder,
     RepresentationSpec,
+    lerp,
 )
 from composer_pl_masking.drawing import KINDS, draw_masks
 from composer_pl_masking.reading import read_cut_out
@@ -93,6 +94,15 @@ class Masking(ConditionPlugin):
         known = value[:, 3:]
         difference = ((image - value[:, :3]).abs() * known).flatten(1).sum(1)
         return 1 - difference / (2 * 3 * known.flatten(1).sum(1)).clamp(min=1)
+
+    def interpolate(
+        self, value: Tensor, other: Tensor, share: float, *, straight: bool = False
+    ) -> Tensor:
+        """Between the ends only what both know is known, and its colours go straight."""
+        if share in (0, 1):
+            return lerp(value, other, share)
+        known = torch.minimum(value[:, 3:], other[:, 3:])
+        return torch.cat([lerp(value[:, :3], other[:, :3], share) * known, known], dim=1)
 
     def read(self, source: str | Path) -> Float[Tensor, "4 h w"]:
         """Read a picture with transparency: transparent parts are the hole.

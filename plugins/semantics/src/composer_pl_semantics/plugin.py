@@ -16,10 +16,12 @@ from composer_pl.plugin import (
     RepresentationSpec,
     VectorEncoder,
     WeightSpec,
+    lerp,
     resolve_weights,
+    slerp,
 )
 
-from .clip import ImageTower, check_normalised
+from .clip import ImageTower, check_normalised, normalise
 from .clip_models import MODELS, WEIGHTS, Architecture, architecture, identity, tensors_path
 from .clip_tensors import convert
 
@@ -124,6 +126,18 @@ class Semantics(ConditionPlugin):
     def distance(self, value: Tensor, other: Tensor) -> Float[Tensor, " b"]:
         """1 - cosine: 0 when equal, 1 when orthogonal."""
         return 1 - functional.cosine_similarity(value, other)
+
+    def interpolate(
+        self, value: Tensor, other: Tensor, share: float, *, straight: bool = False
+    ) -> Tensor:
+        """Along the arc, as unCLIP does; or `straight`, then given its length back.
+
+        Both run through the same embeddings at another pace: equal steps in angle, or equal steps
+        on the chord, which are larger in the middle.
+        """
+        if not straight or share in (0, 1):
+            return slerp(value, other, share)
+        return normalise(lerp(value, other, share)).to(value.dtype)
 
     def _architecture(self) -> Architecture:
         return architecture(self.model, self.weights_file)

@@ -1,4 +1,4 @@
-"""Checks of what people use a plugin for: comparing, scoring, reading, showing."""
+"""Checks of what people use a plugin for: comparing, scoring, mixing, reading, showing."""
 # ruff: noqa: D102 - the names of the checks say the fact
 
 from functools import partial
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from composer_pl.errors import ComposerPLError
-from composer_pl.plugin.harness import BATCH, SIDE
+from composer_pl.plugin.harness import BATCH, DIMS, SIDE
 
 
 class UseChecks:
@@ -41,6 +41,33 @@ class UseChecks:
         assert scores.isfinite().all(), f"adherence is not finite: {scores}"
         assert (scores[0] <= 1 + 1e-4).all(), f"1 is perfect, found {scores[0]}"
         assert (scores[0] >= scores - 1e-5).all(), f"another picture's value is obeyed: {scores}"
+
+    @pytest.mark.parametrize("straight", [False, True])
+    def test_the_way_between_two_values_is_of_legal_values(self, plugin, samples, straight):
+        value = samples.values(SIDE)
+        other, before = value.roll(1, 0), value.clone()
+        with samples.legal():
+            between = [
+                plugin.interpolate(value, other, share, straight=straight)
+                for share in (0.0, 0.25, 0.5, 1.0)
+            ]
+            encoder = plugin.build_encoder(DIMS[0]).eval()
+            with torch.no_grad():
+                for found in between:
+                    encoder.encode(found)  # where it asserts more than a range
+        assert torch.equal(between[0], value), "interpolate: share 0 is not the first value"
+        assert torch.equal(between[-1], other), "interpolate: share 1 is not the second value"
+        assert torch.equal(value, before), "interpolate wrote into its input"
+        for found in between:
+            assert found.shape == value.shape, f"shape {tuple(found.shape)} between"
+            assert found.dtype == value.dtype, f"dtype {found.dtype} between"
+            if found.is_floating_point():
+                assert found.isfinite().all(), "what lies between is not finite"
+            if plugin.spec.value_range is not None:
+                low, high = plugin.spec.value_range
+                range_found = (float(found.min()), float(found.max()))
+                assert low <= range_found[0], f"range {range_found}, expected [{low}, {high}]"
+                assert range_found[1] <= high, f"range {range_found}, expected [{low}, {high}]"
 
     def test_reading_nonsense_is_a_named_error(self, plugin, tmp_path):
         if plugin.inputs == ("caption",):
