@@ -57,3 +57,25 @@ def test_only_weights_that_the_settings_read_are_told(fake_plugins, model, monke
     assert package.role == "package"
     assert (weights.name, weights.terms) == ("read.pth", "other")
     assert weights.conditions == ("grey", "mean")
+
+
+def test_a_plugin_that_cannot_say_what_it_reads_counts_as_unknown(fake_plugins, model, monkeypatch):
+    from fakes import FakeLocal
+
+    def failing(self):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(FakeLocal, "weights_in_use", failing)
+    package, weights = parts_of(model.describe())
+    assert package.terms == "free"
+    assert (weights.name, weights.terms) == ("weights of grey", "other")
+    assert "RuntimeError: a bug" in weights.origin
+
+
+def test_a_package_that_is_not_here_has_no_known_licence(fake_plugins, model, monkeypatch):
+    description = model.describe()
+    monkeypatch.setenv("COMPOSER_PL_PLUGINS", "none")
+    assert parts_of(description)[0].license == "MIT", "a restriction hides no licence"
+    description["conditions"]["grey"] |= {"plugin": "gone", "distribution": "composer-pl-gone"}
+    package = next(part for part in parts_of(description) if part.name == "composer-pl-gone")
+    assert package.terms == "other"

@@ -8,6 +8,7 @@ import torch
 
 from composer_pl.errors import CheckpointError, UnknownConditionError
 from composer_pl.models import storage
+from composer_pl.models.cards import CARD, ModelFacts
 from composer_pl.models.storage import (
     CONFIG,
     DESCRIPTION_KEY,
@@ -16,6 +17,7 @@ from composer_pl.models.storage import (
     WEIGHTS,
     load_model,
     load_upsampler,
+    read_config,
     save_model,
 )
 
@@ -229,3 +231,58 @@ def test_a_misspelt_name_of_a_shipped_model_is_asked_about(tmp_path, monkeypatch
     monkeypatch.setattr(storage, "pretrained_names", lambda: ["scenes-64"])
     with pytest.raises(CheckpointError, match=r"did you mean 'scenes-64'\? Next: "):
         load_model("scenes-46")
+
+
+# -- what else lies in a folder --------------------------------------------------------------------
+
+
+def test_nothing_in_a_folder_runs(model, tmp_path, monkeypatch):
+    marker = tmp_path / "ran"
+    folder = tmp_path / "m"
+    save_model(model, folder)
+    code = f"import os\nos.mkdir({str(marker)!r})\n"
+    for name in ("modeling.py", "__init__.py", "setup.py", "conftest.py", "fakes2.py"):
+        (folder / name).write_text(code)
+    for name in ("pytorch_model.bin", "model.pkl", "model.ckpt", "optimizer.pt"):
+        torch.save(Bomb(marker), folder / name)
+    config = json.loads((folder / CONFIG).read_text())
+    config["auto_map"] = {"AutoModel": "modeling.Model"}
+    config["class_path"] = config["_target_"] = "os.mkdir"
+    (folder / CONFIG).write_text(json.dumps(config))
+    monkeypatch.chdir(folder)
+    loaded = load_model(folder)
+    assert loaded.describe() == model.describe()
+    assert not marker.exists()
+    torch.load(folder / "model.pkl", weights_only=False)  # the trap would have snapped
+    assert marker.exists()
+
+
+def test_a_condition_named_by_an_import_path_is_refused(model, tmp_path):
+    save_model(model, tmp_path)
+    config = json.loads((tmp_path / CONFIG).read_text())
+    config["conditions"]["mean"] |= {"plugin": "os.path:join", "distribution": "composer-pl-fakes"}
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(UnknownConditionError, match=r"no installed package provides"):
+        load_model(tmp_path)
+
+
+def test_a_card_is_written_and_renewed_the_same(model, tmp_path):
+    facts = ModelFacts(license="Apache-2.0", training={"steps": "12"})
+    save_model(model, tmp_path / "a", facts=facts)
+    card = (tmp_path / "a" / CARD).read_text()
+    assert "| steps | 12 |" in card
+    numbers = sum(tensor.numel() for tensor in model.state_dict().values())
+    assert f"| parameters | {numbers:,} |" in card
+    config = read_config(tmp_path / "a")
+    save_model(load_model(tmp_path / "a"), tmp_path / "b", facts=ModelFacts.from_dict(config))
+    for path in (tmp_path / "a").iterdir():
+        assert (tmp_path / "b" / path.name).read_bytes() == path.read_bytes()
+    save_model(model, tmp_path / "a")
+    assert "12" not in (tmp_path / "a" / CARD).read_text()
+    assert "license" not in read_config(tmp_path / "a")
+
+
+def test_a_persons_card_is_kept(model, tmp_path):
+    (tmp_path / CARD).write_text("# Mine\n")
+    save_model(model, tmp_path)
+    assert (tmp_path / CARD).read_text() == "# Mine\n"

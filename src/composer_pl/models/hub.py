@@ -93,12 +93,12 @@ def _fetch(name: str, repository: str, file: str, revision: str | None) -> Path:
     needed_by = f"Looking for {name!r}, which is no path here, on the Hugging Face Hub"
     hub = require("huggingface_hub", needed_by=needed_by, install=INSTALL)
     errors = require("huggingface_hub.errors", needed_by=needed_by, install=INSTALL)
+    variable = offline()
     try:
-        cached_only = bool(offline())
-        found = hub.hf_hub_download(
-            repository, file, revision=revision, local_files_only=cached_only
-        )
-        return Path(found)
+        if variable:  # its own `local_files_only` still asks for other things
+            found = hub.try_to_load_from_cache(repository, file, revision=revision)
+        else:
+            found = hub.hf_hub_download(repository, file, revision=revision)
     except errors.GatedRepoError as error:
         reason = "a gated repository"
         advice = "ask for access on its page, then `hf auth login`"
@@ -113,9 +113,6 @@ def _fetch(name: str, repository: str, file: str, revision: str | None) -> Path:
     except errors.LocalEntryNotFoundError as error:  # before EntryNotFoundError, its parent
         reason = "no such folder here, no copy in the cache, and the Hub out of reach"
         advice = "correct the path, connect to the network, or give a model folder"
-        if variable := offline():
-            reason = f"no such folder here and no copy in the cache, while {variable} is set"
-            advice = f"correct the path, or unset {variable} once to fetch it"
         raise _refusal(name, file, reason, advice) from error
     except errors.EntryNotFoundError as error:
         reason = f"a repository without {file}"
@@ -124,6 +121,11 @@ def _fetch(name: str, repository: str, file: str, revision: str | None) -> Path:
         reason = f"{type(error).__name__}: {_first_line(error)}"
         advice = "try again, or give a model folder"
         raise _refusal(name, file, reason, advice) from error
+    if not isinstance(found, str):
+        reason = f"no such folder here and no copy in the cache, while {variable} is set"
+        advice = f"correct the path, or unset {variable} once to fetch it"
+        raise _refusal(name, file, reason, advice)
+    return Path(found)
 
 
 def _refuse_foreign(name: str, config: Path) -> None:

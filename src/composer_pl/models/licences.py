@@ -77,7 +77,8 @@ def parts_of(description: Mapping[str, Any]) -> list[Part]:
     """The packages of a model's conditions and the weights that their extractors read.
 
     Args:
-        description: What `describe()` of a model answers. Its plugins must be installed.
+        description: What `describe()` of a model answers. Where a plugin is not installed, its
+            licence and weights are unknown.
 
     Returns:
         Packages by name, then weights by name.
@@ -95,16 +96,29 @@ def parts_of(description: Mapping[str, Any]) -> list[Part]:
             conditions=(name,),
         )
         _add(packages, package)
-        for spec in rebuild(entry).weights_in_use():
-            one = Part(
-                role="weights",
-                name=spec.name,
-                license=spec.license,
-                origin=spec.origin,
-                conditions=(name,),
-            )
+        for one in _weights(name, entry):
             _add(weights, one)
     return [found[name] for found in (packages, weights) for name in sorted(found)]
+
+
+def _weights(name: str, entry: dict[str, Any]) -> list[Part]:
+    """The weights that one condition reads; a plugin that cannot say so spoils no model."""
+    try:
+        specs = rebuild(entry).weights_in_use()
+    except Exception as error:
+        reason = f"not told by its plugin ({type(error).__name__}: {error})"
+        unknown = f"weights of {name}"
+        return [Part(role="weights", name=unknown, license="", origin=reason, conditions=(name,))]
+    return [
+        Part(
+            role="weights",
+            name=spec.name,
+            license=spec.license,
+            origin=spec.origin,
+            conditions=(name,),
+        )
+        for spec in specs
+    ]
 
 
 def _add(found: dict[str, Part], part: Part) -> None:

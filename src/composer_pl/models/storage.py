@@ -7,6 +7,7 @@ weights-only unpickler, and plugins are found by name among the installed ones.
 import json
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
@@ -19,13 +20,12 @@ from torch import Tensor
 from composer_pl.errors import CheckpointError, nearest
 from composer_pl.files import disk_trouble, replacing
 from composer_pl.models.base import ComposerModel
+from composer_pl.models.cards import CARD, ModelFacts, is_own, model_card
 from composer_pl.models.description import ADVICE, Kind, kind_of, named
-from composer_pl.models.pretrained import model_path, pretrained_names
-from composer_pl.models.prior import PriorModel
+from composer_pl.models.hub import located
+from composer_pl.models.pretrained import CONFIG, WEIGHTS, pretrained_names
 from composer_pl.models.upsampler import UpsamplerModel
 
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
 DESCRIPTION_KEY = "composer_pl"
 """Where a training checkpoint keeps the model's `describe()`."""
 EMA_KEY = "composer_pl_ema"
@@ -33,22 +33,24 @@ EMA_KEY = "composer_pl_ema"
 MODEL_PREFIX = "model."
 """Prefix of the model's weights in a training checkpoint's `state_dict`."""
 
-_Model = TypeVar("_Model", ComposerModel, UpsamplerModel, PriorModel)
+_Model = TypeVar("_Model", ComposerModel, UpsamplerModel)
 
 
 def save_model(
-    model: ComposerModel | UpsamplerModel | PriorModel,
+    model: ComposerModel | UpsamplerModel,
     folder: str | Path,
     *,
     weights: Mapping[str, Tensor] | None = None,
+    facts: ModelFacts | None = None,
 ) -> None:
-    """Write a model folder.
+    """Write a model folder: weights, description, and a card where no person wrote one.
 
     Args:
-        model: What to write, a base model, an upsampler or a prior.
+        model: What to write, a base model or an upsampler.
         folder: Made when absent; files of an older model in it are replaced.
         weights: Weights to write instead of the model's own, such as an average, or
             halves: what is read back is float32 in any case.
+        facts: What its trainer states of licence and training, for the card.
 
     Raises:
         CheckpointError: The disk is full, or the folder is closed.
@@ -56,13 +58,18 @@ def save_model(
     folder = Path(folder)
     state = dict(weights) if weights is not None else model.state_dict()
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in state.items()}
-    description = json.dumps(model.describe(), indent=2) + "\n"
+    described, facts = model.describe(), facts or ModelFacts()
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    card = model_card(described, parameters=numbers, facts=facts)
+    config = json.dumps({**described, **facts.to_dict()}, indent=2) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Both are written before either takes its place: a full disk leaves an older model whole.
-        with replacing(folder / CONFIG) as new_config, replacing(folder / WEIGHTS) as new_weights:
-            new_config.write_text(description)
-            save_file(tensors, new_weights)
+        # All are written before any takes its place: a full disk leaves an older model whole.
+        with ExitStack() as files:
+            files.enter_context(replacing(folder / CONFIG)).write_text(config)
+            if is_own(folder / CARD):
+                files.enter_context(replacing(folder / CARD)).write_text(card, encoding="utf-8")
+            save_file(tensors, files.enter_context(replacing(folder / WEIGHTS)))
     except (OSError, SafetensorError) as error:
         full = disk_trouble(error)
         reason = full or getattr(error, "strerror", None) or str(error)
@@ -77,8 +84,9 @@ def load_model(path: str | Path, *, averaged: bool = True) -> ComposerModel:
     """Read a model folder, or a checkpoint that `composer-pl fit` wrote.
 
     Args:
-        path: A folder with `config.json` and `model.safetensors`, a `.ckpt` file, or the name of a
-            shipped model (see `composer_pl.models.pretrained`) where no such file exists.
+        path: A folder with `config.json` and `model.safetensors`, a `.ckpt` file, or, where none
+            lies there, the name of a shipped model (see `composer_pl.models.pretrained`) or of one
+            on the Hub (see `composer_pl.models.hub`).
         averaged: Take the averaged (EMA) weights of a checkpoint where it has them.
 
     Returns:
@@ -88,7 +96,7 @@ def load_model(path: str | Path, *, averaged: bool = True) -> ComposerModel:
         CheckpointError: There is no model, it is damaged, an upsampler, or its weights do not fit.
         UnknownConditionError: It needs a plugin that is not installed.
     """
-    path = model_path(path)
+    path = located(path)
     description, weights = _read(path, "base", averaged=averaged)
     return _with_weights(ComposerModel.from_description(description), path, description, weights)
 
@@ -100,21 +108,9 @@ def load_upsampler(path: str | Path, *, averaged: bool = True) -> UpsamplerModel
         CheckpointError: There is no upsampler, it is damaged, or its weights do not fit.
         UnknownConditionError: It needs a plugin that is not installed.
     """
-    path = model_path(path)
+    path = located(path)
     description, weights = _read(path, "upsampler", averaged=averaged)
     return _with_weights(UpsamplerModel.from_description(description), path, description, weights)
-
-
-def load_prior(path: str | Path, *, averaged: bool = True) -> PriorModel:
-    """Read the folder or checkpoint of a prior, as `load_model` reads a base model's.
-
-    Raises:
-        CheckpointError: There is no prior, it is damaged, or its weights do not fit.
-        UnknownConditionError: It needs a plugin that is not installed.
-    """
-    path = model_path(path)
-    description, weights = _read(path, "prior", averaged=averaged)
-    return _with_weights(PriorModel.from_description(description), path, description, weights)
 
 
 def _read(path: Path, kind: Kind, *, averaged: bool) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
@@ -151,6 +147,15 @@ def _with_weights(
         )
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The `config.json` of a model folder; empty where it is none that composer-pl wrote."""
+    try:
+        description = json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return description if isinstance(description, dict) else {}
 
 
 def _read_folder(folder: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
