@@ -13,12 +13,13 @@ from composer_pl.models.storage import (
     DESCRIPTION_KEY,
     EMA_KEY,
     load_model,
+    load_prior,
     load_upsampler,
     read_config,
     save_model,
 )
 
-_LOADERS = {"base": load_model, "upsampler": load_upsampler}
+_LOADERS = {"base": load_model, "upsampler": load_upsampler, "prior": load_prior}
 
 
 def export_model(

@@ -24,6 +24,7 @@ from composer_pl.models.cards import CARD, ModelFacts, is_own, model_card
 from composer_pl.models.description import ADVICE, Kind, kind_of, named
 from composer_pl.models.hub import located
 from composer_pl.models.pretrained import CONFIG, WEIGHTS, pretrained_names
+from composer_pl.models.prior import PriorModel
 from composer_pl.models.upsampler import UpsamplerModel
 
 DESCRIPTION_KEY = "composer_pl"
@@ -33,11 +34,11 @@ EMA_KEY = "composer_pl_ema"
 MODEL_PREFIX = "model."
 """Prefix of the model's weights in a training checkpoint's `state_dict`."""
 
-_Model = TypeVar("_Model", ComposerModel, UpsamplerModel)
+_Model = TypeVar("_Model", ComposerModel, UpsamplerModel, PriorModel)
 
 
 def save_model(
-    model: ComposerModel | UpsamplerModel,
+    model: ComposerModel | UpsamplerModel | PriorModel,
     folder: str | Path,
     *,
     weights: Mapping[str, Tensor] | None = None,
@@ -46,7 +47,7 @@ def save_model(
     """Write a model folder: weights, description, and a card where no person wrote one.
 
     Args:
-        model: What to write, a base model or an upsampler.
+        model: What to write, a base model, an upsampler or a prior.
         folder: Made when absent; files of an older model in it are replaced.
         weights: Weights to write instead of the model's own, such as an average, or
             halves: what is read back is float32 in any case.
@@ -93,7 +94,8 @@ def load_model(path: str | Path, *, averaged: bool = True) -> ComposerModel:
         The model on the CPU, in evaluation mode, in float32.
 
     Raises:
-        CheckpointError: There is no model, it is damaged, an upsampler, or its weights do not fit.
+        CheckpointError: There is no model, it is damaged, of another kind, or its weights do not
+            fit.
         UnknownConditionError: It needs a plugin that is not installed.
     """
     path = located(path)
@@ -111,6 +113,18 @@ def load_upsampler(path: str | Path, *, averaged: bool = True) -> UpsamplerModel
     path = located(path)
     description, weights = _read(path, "upsampler", averaged=averaged)
     return _with_weights(UpsamplerModel.from_description(description), path, description, weights)
+
+
+def load_prior(path: str | Path, *, averaged: bool = True) -> PriorModel:
+    """Read the folder or checkpoint of a prior, as `load_model` reads a base model's.
+
+    Raises:
+        CheckpointError: There is no prior, it is damaged, or its weights do not fit.
+        UnknownConditionError: It needs a plugin that is not installed.
+    """
+    path = located(path)
+    description, weights = _read(path, "prior", averaged=averaged)
+    return _with_weights(PriorModel.from_description(description), path, description, weights)
 
 
 def _read(path: Path, kind: Kind, *, averaged: bool) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
