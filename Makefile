@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+# Processes of one thread each: busy threads that share a core are ten times slower than one. Tests of
+# one file stay together as far as that leaves nobody idle, so its fixtures are made once or twice.
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 EDITABLE := -e . $(foreach plugin,$(PLUGINS),-e ./$(plugin))
 
 .PHONY: help setup demo test test-slow lint types imports lock clean
@@ -11,7 +15,7 @@ EDITABLE := -e . $(foreach plugin,$(PLUGINS),-e ./$(plugin))
 help:
 	@echo "make demo       decompose, compose, edit, train for a minute: everything in out/demo"
 	@echo "make test       lint, types, layers and the fast tests"
-	@echo "make test-slow  the tests marked slow"
+	@echo "make test-slow  the tests marked slow; WORKERS=4 for more than two cores, here as above"
 	@echo "make lock       renew requirements.lock"
 
 setup: $(READY)
@@ -29,10 +33,10 @@ demo: setup
 	$(BIN)/composer-pl demo --out out/demo
 
 test: setup lint types imports
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: setup
-	$(BIN)/python -m pytest -q -m slow
+	$(PYTEST) -m slow
 
 lint: setup
 	$(BIN)/ruff check .

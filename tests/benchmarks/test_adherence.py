@@ -81,6 +81,7 @@ def test_a_painter_of_one_picture_is_on_the_floor(model, unseen, monkeypatch):
             assert line["blind_way"][0] == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_an_untrained_model_is_measured_and_written(model, unseen, tmp_path):
     found = measured(model, unseen)
     write(found, unseen, list(model.names), tmp_path, unseen.pixels[:8])

@@ -38,6 +38,7 @@ def test_training_gives_a_description_halves_and_a_curve(pictures):
     assert all(torch.equal(again[1][name], tensor) for name, tensor in weights.items())
 
 
+@pytest.mark.slow
 def test_losses_of_the_curve_fall_and_crops_are_possible(pictures):
     curve = train(pictures, steps=80, batch=16, every=20, lr=5e-3, crop=16, log=lambda _: None)[2]
     assert curve[-1]["loss"] < 0.8 * curve[0]["loss"]

@@ -366,6 +366,7 @@ def test_a_broken_rule_is_found(broken, check, found, tmp_path):
         method(**{name: known[name] for name in names})
 
 
+@pytest.mark.slow  # two processes
 def test_heavy_imports_are_found():
     assert loaded_by("import scipy") == ["scipy"]
     assert loaded_by("import composer_pl.plugin") == []

@@ -52,7 +52,8 @@ def means(ranks):
     return [(a + b) / 2 for a, b in zip(*ranks, strict=True)]
 
 
-@pytest.mark.parametrize("digits", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
+@pytest.mark.slow  # three processes
+@pytest.mark.parametrize("digits", SETTINGS)
 def test_two_ddp_processes_equal_one_process(fake_plugins, pictures, tmp_path, digits):
     settings, tolerance = SETTINGS[digits], TOLERANCE[digits]
     one, single = train(pictures, tmp_path / "one", batch_size=4, accumulate=1, **settings)

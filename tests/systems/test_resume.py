@@ -7,25 +7,33 @@ from tiny_training import assert_equal, train
 PARTS = ("state_dict", "optimizer_states", "composer_pl_ema", "global_step", "epoch")
 
 
+def case(workers, accumulate, batch_size, every, crash_before, last_saved, name, marks=()):
+    """Seconds each: one with workers and one without are for every run."""
+    numbers = (workers, accumulate, batch_size, every, crash_before, last_saved)
+    return pytest.param(*numbers, id=f"{workers}-{name}", marks=marks)
+
+
 @pytest.mark.parametrize(
-    ("accumulate", "batch_size", "every", "crash_before", "last_saved"),
+    ("workers", "accumulate", "batch_size", "every", "crash_before", "last_saved"),
     [
-        pytest.param(2, 2, 3, 13, 6, id="mid-epoch-and-mid-accumulation"),
-        pytest.param(2, 2, 5, 12, 5, id="saved-at-the-end-of-an-epoch"),
-        pytest.param(1, 4, 2, 9, 8, id="without-accumulation"),
+        case(0, 2, 2, 3, 13, 6, "mid-epoch-and-mid-accumulation", pytest.mark.slow),
+        case(2, 2, 2, 3, 13, 6, "mid-epoch-and-mid-accumulation"),
+        case(0, 2, 2, 5, 12, 5, "saved-at-the-end-of-an-epoch"),
+        case(2, 2, 2, 5, 12, 5, "saved-at-the-end-of-an-epoch", pytest.mark.slow),
+        case(0, 1, 4, 2, 9, 8, "without-accumulation", pytest.mark.slow),
+        case(2, 1, 4, 2, 9, 8, "without-accumulation", pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_run_repeats_the_uninterrupted_one_exactly(
     fake_plugins,
     pictures,
     tmp_path,
+    workers,
     accumulate,
     batch_size,
     every,
     crash_before,
     last_saved,
-    workers,
 ):
     shape = {"accumulate": accumulate, "batch_size": batch_size, "every": every}
     losses, whole = train(pictures, tmp_path / "whole", **shape)
@@ -44,6 +52,7 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_exactly(
         assert_equal(whole[part], resumed[part], path=part)
 
 
+@pytest.mark.slow
 def test_a_run_resumed_twice_is_exact(fake_plugins, pictures, tmp_path):
     losses, whole = train(pictures, tmp_path / "whole", every=2)
     train(pictures, tmp_path / "a", every=2, crash_before=9)

@@ -37,6 +37,8 @@ def shipped(file, monkeypatch):
 
 
 class TestContract(PluginContract):
+    test_import_and_construction_load_nothing_heavy = None  # seconds; test_plugin.py has it
+
     @pytest.fixture
     def plugin(self, file):
         return Caption(model="tiny-scenes", weights_file=str(file))

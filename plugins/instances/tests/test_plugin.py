@@ -408,7 +408,7 @@ assert cv2.getNumThreads() > 0
 """
 
 
-@pytest.mark.parametrize("threads", [None, "3"])
+@pytest.mark.parametrize("threads", [None, pytest.param("3", marks=pytest.mark.slow)])
 def test_importing_ultralytics_leaves_no_trace(tmp_path, threads):
     home = tmp_path / "home"
     home.mkdir()
