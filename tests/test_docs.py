@@ -52,6 +52,20 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     assert [picture.size for picture in found["pictures"]] == [(64, 64)]
 
 
+def test_the_python_about_models_loads_and_saves(tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "models.md").read_text()
+    load, save, push = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert "push_to_hub(" in push
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(load + save, found)
+    again = type(found["composer"]).from_pretrained("out/model")
+    assert again.names == found["composer"].names
+    card = (tmp_path / "out" / "model" / "README.md").read_text()
+    assert "**Copyleft:** composer-pl-instances is under AGPL-3.0-only" in card
+    assert "| data | procedural scenes |" in card
+
+
 def test_the_photos_page_shows_commands_without_places_of_this_machine(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "photos"))
     sys.modules.pop("pictures", None)
