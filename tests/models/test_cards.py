@@ -98,6 +98,13 @@ def test_an_upsampler_says_so(upsampler):
     assert "upsampler=HERE" in card
 
 
+def test_a_prior_says_what_it_reads_and_predicts():
+    described = {"format": 1, "kind": "prior", "text": "words", "image": "look", "conditions": {}}
+    card = model_card(described, parameters=1, facts=FACTS)
+    assert "It predicts the image embedding `look` that fits a caption (`words`)." in card
+    assert "pipeline_tag" not in head(card)
+
+
 def test_facts_survive_a_config_and_foreign_ones_are_left_out():
     assert ModelFacts.from_dict(FACTS.to_dict()) == FACTS
     assert ModelFacts().to_dict() == {}
