@@ -22,6 +22,8 @@ COMMANDS = {
     "plugins": ("composer_pl.cli.plugins", "list, show, fetch and check conditions"),
     "decompose": ("composer_pl.cli.decompose", "take pictures apart into their conditions"),
     "compose": ("composer_pl.cli.compose", "compose pictures from conditions of several"),
+    "edit": ("composer_pl.cli.edit", "the paper's tasks, from variation to virtual try-on"),
+    "reproduce": ("composer_pl.cli.reproduce", "make a picture again from its own record"),
     "scenes": ("composer_pl.cli.scenes", "render scenes with captions, depth and instances"),
     "eval": ("composer_pl.cli.evaluate", "measure a model"),
     "golden": ("composer_pl.cli.golden", "hold a training run against a shipped reference"),

@@ -5,6 +5,8 @@ import re
 import sys
 from collections.abc import Sequence
 
+from composer_pl.cli.recipe_options import add_recipe_arguments, recipe_from_options
+
 HELP = "Compose new pictures from parts of several photos, a caption, colours, drawings."
 
 
@@ -58,10 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="picture i of a seed is always the same"
     )
-    parser.add_argument("--sampler", default="dpmpp_2m", choices=["dpmpp_2m", "ddim"])
-    parser.add_argument("--steps", type=int, default=25, help="sampling steps")
-    parser.add_argument("--guidance", type=float, default=3.0, help="1 is no guidance")
-    parser.add_argument("--eta", type=float, default=0.0, help="noise of DDIM")
+    add_recipe_arguments(parser)
     parser.add_argument(
         "--against", default="", metavar="A,B", help="parts that get weight 1 in the guidance"
     )
@@ -87,15 +86,14 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.cli.output import check_output, writing
     from composer_pl.cli.settings import parse_names, parse_settings
     from composer_pl.composing.composer import Composer
+    from composer_pl.composing.drawing import Drawing, make
     from composer_pl.composing.panels import as_tensor, composition_rows
+    from composer_pl.composing.record import write_pictures
     from composer_pl.files import replacing
-    from composer_pl.models.recipe import SamplingRecipe
     from composer_pl.sheet import contact_sheet
 
     out = check_output(args.out)
-    recipe = SamplingRecipe(
-        sampler=args.sampler, steps=args.steps, guidance=args.guidance, eta=args.eta
-    )
+    recipe = recipe_from_options(args)
     upsampling = _upsampling(args)
     size = _size(args.size)
     wanted = _pairs(args.sources)
@@ -110,24 +108,23 @@ def run(args: argparse.Namespace) -> int:
     against = parts.only(*parse_names(args.against), origin="what is given, by --against")
     for text in args.against_give:
         against = against | _read(composer, "--against-give", text)
-    pictures = composer.compose(
-        parts,
+    drawing = Drawing(
+        parts=parts,
+        against=against,
+        recipe=recipe,
+        upsampling=upsampling,
         n=args.n,
         seed=args.seed,
-        recipe=recipe,
         size=size,
-        against=against,
-        upsampling=upsampling,
-        progress=_progress if sys.stderr.isatty() else None,
     )
+    made = make(composer, drawing, progress=_progress if sys.stderr.isatty() else None)
+    pictures = made.pictures
     shown = [as_tensor(picture) for picture in pictures[:MOST_ON_SHEET]]
     longest = max(pictures[0].size)
     cell = longest * round(_CELL / longest) or _CELL  # whole multiples keep pixels square
     sheet = contact_sheet(composition_rows(parts, composer.model.plugins, shown), cell=cell)
     with writing(out):
-        for i, picture in enumerate(pictures):
-            with replacing(out / f"{i:03d}.png") as path:
-                picture.save(path)
+        write_pictures(out, made, composer)
         parts.save(out / "parts.safetensors")
         with replacing(out / "sheet.png") as path:
             sheet.save(path)

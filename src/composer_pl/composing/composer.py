@@ -1,6 +1,7 @@
 """`Composer`: a trained model as a person uses it, to take pictures apart and make new ones."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from composer_pl.composing.decomposer import Decomposer
 from composer_pl.composing.enlarging import check_fit, side_multiple, small_pictures
+from composer_pl.composing.identity import model_digest
 from composer_pl.composing.mistakes import UnknownToModelError, usable_device
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.provenance import refuse_strangers
@@ -43,6 +45,7 @@ class Composer:
         settings: Arguments of conditions to extract with in place of those in training, by name,
             such as `{"sketch": {"edges": "canny"}}` where PiDiNet's weights are not at hand.
         upsampler: Enlarges what the model draws; None leaves pictures at the model's size.
+        origins: Where `base` and `upsampler` were loaded from, for the record in pictures.
 
     Raises:
         UserInputError: There is no such device, a setting is wrong, or the upsampler does not fit
@@ -57,8 +60,10 @@ class Composer:
         canvas: int | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         upsampler: UpsamplerModel | None = None,
+        origins: Mapping[str, str] | None = None,
     ):
         self.device = usable_device(device)
+        self.origins = dict(origins or {})
         self.model = model.eval().requires_grad_(False).to(self.device)
         self.upsampler = None
         if upsampler is not None:
@@ -102,11 +107,29 @@ class Composer:
         usable_device(device)  # before a large file is read
         model = load_model(path, averaged=averaged)
         larger = None if upsampler is None else load_upsampler(upsampler, averaged=averaged)
-        return cls(model, device=device, canvas=canvas, settings=settings, upsampler=larger)
+        origins = {"base": str(path)} | ({} if upsampler is None else {"upsampler": str(upsampler)})
+        return cls(
+            model,
+            device=device,
+            canvas=canvas,
+            settings=settings,
+            upsampler=larger,
+            origins=origins,
+        )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the base model as a folder that `from_pretrained` reads."""
         save_model(self.model, folder)
+
+    @cached_property
+    def identity(self) -> dict[str, dict[str, str]]:
+        """`base`, and `upsampler` where there is one -> their digests and where they came from."""
+        models = {"base": self.model, "upsampler": self.upsampler}
+        return {
+            name: {"sha256": model_digest(model), "origin": self.origins.get(name, "")}
+            for name, model in models.items()
+            if model is not None
+        }
 
     @property
     def side(self) -> int:

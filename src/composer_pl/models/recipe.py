@@ -86,8 +86,6 @@ class SamplingRecipe:
         Raises:
             UserInputError: A setting is out of its range.
         """
-        if self.sampler not in ("dpmpp_2m", "ddim"):
-            _refuse(f"sampler must be dpmpp_2m or ddim, found {self.sampler!r}")
         if not 1 <= self.steps <= 1000:
             _refuse(f"steps must be in 1..1000, found {self.steps}")
         if not isfinite(self.guidance):
@@ -133,6 +131,8 @@ def recipe_from_dict(data: Mapping[str, Any]) -> SamplingRecipe:
         )
         for name, entry in conditions.items()
     }
+    if entries.get("sampler", "ddim") not in ("dpmpp_2m", "ddim"):
+        _refuse(f"sampler must be dpmpp_2m or ddim, found {entries['sampler']!r}")
     return SamplingRecipe(**entries, conditions=own)
 
 
@@ -202,6 +202,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "threshold": (int, float, type(None)), "rescale": (int, float), "max_batch": (int,),
     "weight": (int, float), "start": (int, float), "end": (int, float), "region": (str,),
 }  # fmt: skip
+_WORDS = {
+    str: "text", int: "a whole number", float: "a number", bool: "true or false",
+    type(None): "nothing",
+}  # fmt: skip
 
 
 def _checked(data: Mapping[str, Any], kind: type, prefix: str) -> Mapping[str, Any]:
@@ -216,7 +220,7 @@ def _checked(data: Mapping[str, Any], kind: type, prefix: str) -> Mapping[str, A
         wanted = _KINDS.get(name)
         wrong_bool = isinstance(value, bool) and wanted != (bool,)
         if wanted is not None and (wrong_bool or not isinstance(value, wanted)):
-            names = " or ".join("nothing" if k is type(None) else k.__name__ for k in wanted)
+            names = " or ".join(dict.fromkeys(_WORDS[kind] for kind in wanted))
             _refuse(f"{prefix}{name} must be {names}, found {value!r}")
     return data
 

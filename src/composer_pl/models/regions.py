@@ -11,10 +11,11 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from composer_pl.data.decode import opened_picture
+from composer_pl.data.decode import PictureLimits, opened_picture
 from composer_pl.errors import UserInputError
 
 _DATA = "data:image/png;base64,"
+_LIMITS = PictureLimits(min_side=1, max_aspect=16384)
 
 
 def region_map(text: str, size: tuple[int, int]) -> Float[Tensor, "1 1 h w"]:
@@ -77,12 +78,11 @@ def _covered(first: float, last: float, side: int) -> Float[Tensor, " s"]:
 
 def _mask_picture(text: str) -> Image.Image:
     try:
+        source: Path | io.BytesIO = Path(text)
         if text.startswith(_DATA):
-            raw = base64.b64decode(text.removeprefix(_DATA), validate=True)
-            opened = Image.open(io.BytesIO(raw))
-        else:
-            opened = Image.open(Path(text))
-        return opened_picture(opened).image
+            source = io.BytesIO(base64.b64decode(text.removeprefix(_DATA), validate=True))
+        with Image.open(source) as opened:
+            return opened_picture(opened, limits=_LIMITS).image
     except (OSError, ValueError) as error:
         shown = text if len(text) < 80 else text[:77] + "..."
         raise UserInputError(

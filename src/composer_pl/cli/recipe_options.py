@@ -1,0 +1,50 @@
+"""Options that set the sampling recipe, alike for every command that draws."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from composer_pl.models.recipe import SamplingRecipe
+
+_DIRECT = ("sampler", "steps", "guidance", "eta")
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--recipe`, `--with`, and the settings that are asked for most."""
+    parser.add_argument(
+        "--recipe", metavar="FILE", help="YAML file of sampling settings; options override it"
+    )
+    parser.add_argument(
+        "--with",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any setting of the recipe: conditions.sketch.weight=0.5, conditions.color.end=0.6, "
+        "conditions.caption.region=0,0,1,0.5, threshold=0.995, rescale=0.7; may be repeated",
+    )
+    parser.add_argument("--sampler", choices=["dpmpp_2m", "ddim"], help="default: dpmpp_2m")
+    parser.add_argument("--steps", type=int, help="sampling steps; default: 25")
+    parser.add_argument("--guidance", type=float, help="1 is no guidance; default: 3.0")
+    parser.add_argument("--eta", type=float, help="noise of DDIM; default: 0")
+
+
+def recipe_from_options(
+    args: argparse.Namespace, base: "SamplingRecipe | None" = None
+) -> "SamplingRecipe":
+    """The recipe that the options ask for.
+
+    Args:
+        args: Of a parser with `add_recipe_arguments`.
+        base: What they change; None is the default recipe.
+
+    Raises:
+        UserInputError: The file or a setting is wrong.
+    """
+    from dataclasses import replace
+
+    from composer_pl.models.recipe import load_recipe
+
+    given = {name: getattr(args, name) for name in _DIRECT}
+    direct = {name: value for name, value in given.items() if value is not None}
+    return replace(load_recipe(args.recipe, args.overrides, base=base), **direct)

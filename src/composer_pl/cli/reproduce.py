@@ -1,0 +1,62 @@
+"""`composer-pl reproduce`: make a picture again from the record that it carries."""
+
+import argparse
+
+HELP = "Make a picture again from what it says of itself, and tell whether it is the same."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("picture", metavar="PNG", help="a PNG that compose or edit wrote")
+    parser.add_argument("--out", required=True, metavar="PNG", help="file to write")
+    parser.add_argument(
+        "--ckpt", default="", metavar="C", help="the model; default: where the record says it was"
+    )
+    parser.add_argument("--upsampler", default="", metavar="U", help="the same for its upsampler")
+    parser.add_argument(
+        "--show", action="store_true", help="print the record as JSON too, picture or no picture"
+    )
+    parser.add_argument("--device", default="", help="cpu or cuda; default: as recorded")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the record, draw again, compare the files."""
+    from pathlib import Path
+
+    import torch
+
+    from composer_pl.cli.output import writing
+    from composer_pl.composing.composer import Composer
+    from composer_pl.composing.record import read_record, readable, rewrite
+    from composer_pl.errors import UserInputError
+
+    record = read_record(args.picture)
+    if args.show:
+        print(readable(record))
+    out = Path(args.out)
+    if out.suffix.lower() != ".png" or out.is_dir():
+        raise UserInputError(
+            f"Reproducing {args.picture}: --out must name a PNG file, found {args.out!r}. "
+            f"Next: write --out again.png."
+        )
+    origins = {name: facts.get("origin", "") for name, facts in record.models.items()}
+    base = args.ckpt or origins.get("base", "")
+    if not base:
+        raise UserInputError(
+            f"Reproducing {args.picture}: its record does not say where the model was. "
+            f"Next: name it with --ckpt."
+        )
+    upsampler = args.upsampler or origins.get("upsampler", "") or None
+    torch.set_num_threads(int(record.machine.get("threads", torch.get_num_threads())))
+    composer = Composer.from_pretrained(
+        base, device=args.device or str(record.machine.get("device", "cpu")), upsampler=upsampler
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out.parent):
+        changes = rewrite(record, composer, out)
+    if out.read_bytes() == Path(args.picture).read_bytes():
+        print(f"{out}: the same bytes as {args.picture}")
+        return 0
+    why = "; ".join(changes) or "nothing that the record knows has changed: another machine?"
+    print(f"{out}: not the same bytes as {args.picture} ({why})")
+    return 1

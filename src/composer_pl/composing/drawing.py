@@ -1,0 +1,96 @@
+"""`Drawing`: everything but the model that pictures are made from; every task comes down to one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from composer_pl.composing.composer import Composer
+from composer_pl.composing.luma import with_luma
+from composer_pl.composing.parts import Parts
+from composer_pl.composing.placing import Place, composited, levels
+from composer_pl.models.recipe import SamplingRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """What pictures are made from, as values: nothing is read or drawn at random anew.
+
+    Attributes:
+        parts: The set c2.
+        against: The set c1 that guidance moves away from.
+        recipe: How the base model samples.
+        upsampling: How the upsampler samples; None is its default.
+        n: How many pictures.
+        seed: Of the starting noise, and of the upsampler's.
+        size: Height and width before upsampling; None is the model's own.
+        noise: x_T to begin with; None is the seed's.
+        background: A picture in [-1, 1] at the size of the result: what is outside the region.
+        inside: 1 where the drawn picture shows, 0 where the background does.
+        place: Top, left and side of the square of the background that a picture fills, brought to
+            that side; None is all of it.
+        luma: Rec. 601 luma in [0, 1] that finished pictures have exactly; where it is larger than
+            they are, they are enlarged to it.
+        task: What was asked for, for people.
+    """
+
+    parts: Parts
+    against: Parts = field(default_factory=lambda: Parts({}))
+    recipe: SamplingRecipe = field(default_factory=SamplingRecipe)
+    upsampling: SamplingRecipe | None = None
+    n: int = 1
+    seed: int = 0
+    size: tuple[int, int] | None = None
+    noise: Float[Tensor, "#n 3 h w"] | None = None
+    background: Float[Tensor, "3 hh ww"] | None = None
+    inside: Float[Tensor, "1 hh ww"] | None = None
+    place: Place | None = None
+    luma: Float[Tensor, "1 hhh www"] | None = None
+    task: str = "compose"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """Pictures, and what they were made from."""
+
+    pictures: list[Image.Image]
+    drawing: Drawing
+
+
+def make(
+    composer: Composer,
+    drawing: Drawing,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Made:
+    """Draw, enlarge, and put into the background.
+
+    Args:
+        composer: The model.
+        drawing: What to make.
+        progress: Called with (finished steps, all steps).
+
+    Raises:
+        UserInputError: Something of it is not usable with this model; see `Composer.compose`.
+    """
+    pictures = composer.compose(
+        drawing.parts,
+        n=drawing.n,
+        seed=drawing.seed,
+        recipe=drawing.recipe,
+        size=drawing.size,
+        against=drawing.against,
+        upsampling=drawing.upsampling,
+        noise=drawing.noise,
+        progress=progress,
+    )
+    luma = drawing.luma
+    if luma is not None:
+        luma = levels(luma).float() / 255  # as it is recorded
+        pictures = [with_luma(picture, luma) for picture in pictures]
+    if drawing.background is not None or drawing.inside is not None:
+        background, inside, place = drawing.background, drawing.inside, drawing.place
+        pictures = [composited(picture, background, inside, place) for picture in pictures]
+    return Made(pictures=pictures, drawing=drawing)

@@ -1,0 +1,297 @@
+"""Pictures that carry everything that made them, and the way back from such a picture.
+
+A PNG gets two chunks: readable JSON (`composer-pl`: recipe, seed, texts, digests of conditions and
+models, versions) and `coPl`, the drawing itself: a compressed safetensors file, so reading a
+stranger's picture runs no code.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as write_tensors
+from torch import Tensor
+
+from composer_pl.composing.composer import Composer
+from composer_pl.composing.drawing import Drawing, Made, make
+from composer_pl.composing.identity import value_digest
+from composer_pl.composing.parts import Parts
+from composer_pl.composing.placing import levels
+from composer_pl.errors import UserInputError
+from composer_pl.files import replacing
+from composer_pl.models.recipe import SamplingRecipe, recipe_from_dict, recipe_to_dict
+from composer_pl.models.regions import carried
+
+CHUNK = b"coPl"
+TEXT = "composer-pl"
+FORMAT = 1
+_MOST = 512 * 2**20  # bytes of a record when unpacked: a stranger's may be a bomb
+_HEADER = "__record__"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a picture says of itself.
+
+    Attributes:
+        drawing: What it was made from.
+        index: Which of the drawing's pictures it is.
+        models: `base` and `upsampler` -> digest and name.
+        machine: Versions, threads and device, on which the last bits depend.
+    """
+
+    drawing: Drawing
+    index: int
+    models: Mapping[str, Mapping[str, str]]
+    machine: Mapping[str, Any]
+
+
+def write_pictures(out: Path, made: Made, composer: Composer, *, first: int = 0) -> list[Path]:
+    """Write pictures as `000.png` and so on, each with its record.
+
+    Args:
+        out: Folder that exists.
+        made: The pictures and their drawing.
+        composer: Whose pictures they are.
+        first: Number of the first one.
+    """
+    models, machine = composer.identity, machine_facts(composer, made.drawing)
+    paths = []
+    for index, picture in enumerate(made.pictures):
+        record = Record(drawing=made.drawing, index=index, models=models, machine=machine)
+        path = out / f"{first + index:03d}.png"
+        with replacing(path) as temporary:
+            picture.save(temporary, "PNG", pnginfo=_chunks(record))
+        paths.append(path)
+    return paths
+
+
+def read_record(path: str | Path) -> Record:
+    """The record of a picture.
+
+    Raises:
+        UserInputError: The file is no PNG, or its record is absent, damaged or of another version.
+    """
+    doing = f"Reading the recipe of {str(path)!r}"
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            chunks = [c[1] for c in getattr(picture, "private_chunks", []) if c[0] == CHUNK]
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserInputError(
+            f"{doing}: expected a picture, found none that can be read ({error}). "
+            f"Next: correct the path."
+        ) from error
+    if not chunks:
+        raise UserInputError(
+            f"{doing}: expected a PNG that composer-pl wrote, found one without a recipe. Next: "
+            f"give the original file; editors and messengers drop it."
+        )
+    try:
+        return _unpacked(chunks[0])
+    except UserInputError as error:
+        raise UserInputError(f"{doing}: {error}") from error
+    except (KeyError, ValueError, TypeError, AttributeError, SafetensorError, zlib.error) as error:
+        raise UserInputError(
+            f"{doing}: expected a record of this version, found a damaged or foreign one "
+            f"({type(error).__name__}: {error}). Next: give the original file."
+        ) from error
+
+
+def machine_facts(composer: Composer, drawing: Drawing) -> dict[str, Any]:
+    """What the last bits of a picture depend on besides its drawing."""
+    names = {"composer_pl": "composer-pl", "torch": "torch", "pillow": "pillow"}
+    versions = {name: _version(distribution) for name, distribution in names.items()}
+    modules = {type(composer.model.plugins[n]).__module__ for n in drawing.parts}
+    for package in sorted(module.partition(".")[0] for module in modules):
+        versions[package] = _version(package.replace("_", "-"))
+    return {
+        "versions": versions,
+        "threads": torch.get_num_threads(),
+        "device": composer.device.type,
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+# -- to bytes and back -----------------------------------------------------------------------------
+
+
+def _chunks(record: Record) -> PngInfo:
+    info = PngInfo()
+    info.add_text(TEXT, json.dumps(_summary(record), sort_keys=True))
+    info.add(CHUNK, _packed(record))
+    return info
+
+
+def _summary(record: Record) -> dict[str, Any]:
+    """For people, and for programs that look for a caption or a seed."""
+    drawing = record.drawing
+
+    def told(parts: Parts) -> dict[str, Any]:
+        return {n: {"from": parts.notes[n], "sha256": value_digest(v)} for n, v in parts.items()}
+
+    return {
+        "task": drawing.task,
+        "conditions": told(drawing.parts),
+        "against": told(drawing.against),
+        "recipe": recipe_to_dict(drawing.recipe),
+        "seed": drawing.seed,
+        "picture": record.index,
+        "of": drawing.n,
+        "models": {name: dict(facts) for name, facts in record.models.items()},
+        "machine": dict(record.machine),
+    }
+
+
+def _packed(record: Record) -> bytes:
+    drawing = record.drawing
+    tensors: dict[str, Tensor] = {}
+    for side, parts in (("parts", drawing.parts), ("against", drawing.against)):
+        tensors |= {f"{side}.{name}": value.contiguous().cpu() for name, value in parts.items()}
+    if drawing.noise is not None:
+        tensors["noise"] = drawing.noise.contiguous().cpu()
+    if drawing.background is not None and drawing.inside is not None:
+        tensors["background"] = levels((drawing.background + 1) / 2).contiguous().cpu()
+        tensors["inside"] = levels(drawing.inside).contiguous().cpu()
+    if drawing.luma is not None:
+        tensors["luma"] = levels(drawing.luma).contiguous().cpu()
+    header = {
+        "format": FORMAT,
+        "task": drawing.task,
+        "n": drawing.n,
+        "seed": drawing.seed,
+        "size": drawing.size,
+        "place": drawing.place,
+        "index": record.index,
+        "recipe": recipe_to_dict(_self_contained(drawing.recipe)),
+        "upsampling": None if drawing.upsampling is None else recipe_to_dict(drawing.upsampling),
+        "notes": {"parts": drawing.parts.notes, "against": drawing.against.notes},
+        "facts": {"parts": drawing.parts.facts, "against": drawing.against.facts},
+        "models": {name: dict(facts) for name, facts in record.models.items()},
+        "machine": dict(record.machine),
+    }
+    text = json.dumps(header, sort_keys=True).encode()
+    tensors[_HEADER] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+    return zlib.compress(write_tensors(tensors), 9)
+
+
+def _unpacked(chunk: bytes) -> Record:
+    unpacking = zlib.decompressobj()
+    raw = unpacking.decompress(chunk, _MOST)
+    if unpacking.unconsumed_tail:
+        raise ValueError(f"more than {_MOST} bytes")
+    tensors = read_tensors(raw)
+    header = json.loads(tensors.pop(_HEADER).numpy().tobytes())
+    if header["format"] != FORMAT:
+        raise ValueError(f"format {header['format']}, this version writes {FORMAT}")
+
+    def parts(side: str) -> Parts:
+        prefix = f"{side}."
+        values = {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
+        order = list(header["notes"][side])
+        if set(order) != set(values):
+            raise ValueError(f"notes of {order} for values of {sorted(values)}")
+        return Parts({n: values[n] for n in order}, header["notes"][side], header["facts"][side])
+
+    background, inside = tensors.get("background"), tensors.get("inside")
+    luma, place = tensors.get("luma"), header["place"]
+    upsampling, size = header["upsampling"], header["size"]
+    drawing = Drawing(
+        parts=parts("parts"),
+        against=parts("against"),
+        recipe=recipe_from_dict(header["recipe"]),
+        upsampling=None if upsampling is None else recipe_from_dict(upsampling),
+        n=int(header["n"]),
+        seed=int(header["seed"]),
+        size=None if size is None else (int(size[0]), int(size[1])),
+        noise=tensors.get("noise"),
+        background=None if background is None else background.float() / 127.5 - 1,
+        inside=None if inside is None else inside.float() / 255,
+        place=None if place is None else (int(place[0]), int(place[1]), int(place[2])),
+        luma=None if luma is None else luma.float() / 255,
+        task=str(header["task"]),
+    )
+    models = {str(n): {k: str(v) for k, v in f.items()} for n, f in header["models"].items()}
+    index = int(header["index"])
+    if not 0 <= index < drawing.n:
+        raise ValueError(f"picture {index} of {drawing.n}")
+    return Record(drawing=drawing, index=index, models=models, machine=dict(header["machine"]))
+
+
+def _self_contained(recipe: SamplingRecipe) -> SamplingRecipe:
+    """The recipe with masks instead of paths, so that it means the same anywhere."""
+    conditions = {
+        name: replace(own, region=carried(own.region)) for name, own in recipe.conditions.items()
+    }
+    return replace(recipe, conditions=conditions)
+
+
+# -- making it again -------------------------------------------------------------------------------
+
+
+def readable(record: Record) -> str:
+    """The record as indented JSON, values as digests."""
+    return json.dumps(_summary(record), indent=2, sort_keys=True)
+
+
+def rewrite(record: Record, composer: Composer, path: Path) -> list[str]:
+    """Make a recorded picture again and write it.
+
+    The file has the same bytes where model, versions, threads and processor are the same.
+
+    Args:
+        record: From `read_record`.
+        composer: With the recorded model.
+        path: File to write.
+
+    Returns:
+        What differs here from where it was made, in words.
+
+    Raises:
+        UserInputError: The model is another one.
+    """
+    for name, facts in record.models.items():
+        found = composer.identity.get(name, {}).get("sha256", "none")
+        if found != facts.get("sha256"):
+            option = "--ckpt" if name == "base" else f"--{name}"
+            raise UserInputError(
+                f"Making a picture again: expected the {name} model with digest "
+                f"{facts.get('sha256', '')[:12]}, found {found[:12]}. Next: name the model that "
+                f"made it with {option} (it came from {facts.get('origin') or 'an unnamed place'})."
+            )
+    drawing = record.drawing
+    # Facts of extraction were held against this very model when the picture was made.
+    trusted = {side: Parts(dict(getattr(drawing, side))) for side in ("parts", "against")}
+    made = make(composer, replace(drawing, **trusted))
+    machine = machine_facts(composer, record.drawing)
+    # Where it lay is of no concern to the picture: the record keeps what it said.
+    again = replace(record, machine=machine)
+    with replacing(path) as temporary:
+        made.pictures[record.index].save(temporary, "PNG", pnginfo=_chunks(again))
+    before, now = _flat(record.machine), _flat(machine)
+    return [
+        f"{key}: {before.get(key)} then, {now.get(key)} now"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _flat(machine: Mapping[str, Any]) -> dict[str, Any]:
+    versions = machine.get("versions", {})
+    return {k: v for k, v in machine.items() if k != "versions"} | dict(versions)

@@ -1,0 +1,181 @@
+"""Facts about pictures that carry what made them."""
+
+import json
+import zlib
+
+import pytest
+import torch
+from fakes import FakeGlobal, FakeLocal
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from tiny import TINY
+
+from composer_pl.composing.composer import Composer
+from composer_pl.composing.drawing import Drawing, make
+from composer_pl.composing.parts import Parts
+from composer_pl.composing.record import CHUNK, TEXT, read_record, rewrite, write_pictures
+from composer_pl.diffusion.process import ProcessConfig
+from composer_pl.errors import UserInputError
+from composer_pl.models.base import ComposerModel
+from composer_pl.models.recipe import ConditionGuidance, SamplingRecipe
+
+FAST = SamplingRecipe(steps=2, max_batch=2)
+
+
+def filled(seed):
+    """A small model that says something."""
+    torch.manual_seed(seed)
+    model = ComposerModel(
+        TINY, ProcessConfig(prediction="v"), {"mean": FakeGlobal(), "grey": FakeLocal()}
+    )
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+@pytest.fixture
+def composer(fake_plugins):
+    return Composer(filled(0), origins={"base": "somewhere"})
+
+
+def parts_of(composer, seed=0):
+    """A legal value of each condition, drawn at random."""
+    generator = torch.Generator().manual_seed(seed)
+    side = composer.model.value_size(composer.side, composer.side)[0]
+    values = {}
+    for name, plugin in composer.model.plugins.items():
+        shape = [side if size in ("H", "W") else size for size in plugin.spec.shape]
+        values[name] = torch.rand(*shape, generator=generator)
+    return Parts(values, {name: f"a note on {name}" for name in values})
+
+
+def full_drawing(composer):
+    side = composer.side
+    parts = parts_of(composer)
+    first = next(iter(parts))
+    return Drawing(
+        parts=parts,
+        against=parts_of(composer, seed=1).only(first),
+        recipe=SamplingRecipe(
+            sampler="ddim",
+            steps=2,
+            conditions={first: ConditionGuidance(weight=0.5, region="0,0,1,0.5")},
+        ),
+        n=3,
+        seed=5,
+        size=(side, side),
+        noise=torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(2)),
+        background=torch.rand(3, side, side) * 2 - 1,
+        inside=(torch.arange(side) < side // 2).float().expand(1, side, side).contiguous(),
+        task="a test",
+    )
+
+
+def test_a_picture_is_made_again_byte_for_byte(composer, tmp_path):
+    made = make(composer, full_drawing(composer))
+    paths = write_pictures(tmp_path, made, composer, first=7)
+    assert [path.name for path in paths] == ["007.png", "008.png", "009.png"]
+    assert len({path.read_bytes() for path in paths}) == 3
+    again = tmp_path / "again.png"
+    assert rewrite(read_record(paths[1]), composer, again) == []
+    assert again.read_bytes() == paths[1].read_bytes()
+
+
+def test_the_record_holds_every_value(composer, tmp_path):
+    drawing = full_drawing(composer)
+    (path, *_) = write_pictures(tmp_path, make(composer, drawing), composer)
+    found = read_record(path)
+    assert found.index == 0
+    assert found.models["base"]["origin"] == "somewhere"
+    for name in ("parts", "against", "recipe", "n", "seed", "size", "task"):
+        assert getattr(found.drawing, name) == getattr(drawing, name)
+    assert found.drawing.parts.notes == drawing.parts.notes
+    for name in ("noise", "inside"):
+        value, original = getattr(found.drawing, name), getattr(drawing, name)
+        assert torch.equal(value, original)
+
+
+def test_outside_the_region_pixels_are_the_backgrounds(composer):
+    drawing = full_drawing(composer)
+    (picture, *_) = make(composer, drawing).pictures
+    background = drawing.background
+    assert background is not None
+    height, width = background.shape[1:]
+    raw = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    pixels = raw.view(height, width, 3).permute(2, 0, 1)
+    expected = ((background + 1) * 127.5).round().to(torch.uint8)
+    assert torch.equal(pixels[..., width // 2 :], expected[..., width // 2 :])
+    assert not torch.equal(pixels[..., : width // 2], expected[..., : width // 2])
+
+
+def test_people_and_programs_can_read_the_recipe(composer, tmp_path):
+    made = make(composer, Drawing(parts=parts_of(composer), recipe=FAST, seed=11))
+    (path,) = write_pictures(tmp_path, made, composer)
+    with Image.open(path) as picture:
+        told = json.loads(picture.info[TEXT])
+    assert told["seed"] == 11
+    assert told["recipe"]["steps"] == 2
+    assert set(told["conditions"]) == set(composer.names)
+    assert told["models"]["base"]["sha256"] == composer.identity["base"]["sha256"]
+
+
+def test_another_model_is_refused(composer, tmp_path):
+    made = make(composer, Drawing(parts=Parts({}), recipe=FAST))
+    (path,) = write_pictures(tmp_path, made, composer)
+    other = Composer(filled(1))
+    with pytest.raises(UserInputError, match="expected the base model with digest") as caught:
+        rewrite(read_record(path), other, tmp_path / "again.png")
+    assert "--ckpt" in str(caught.value)
+    assert not (tmp_path / "again.png").exists()
+
+
+def test_changes_of_the_machine_are_told(composer, tmp_path):
+    made = make(composer, Drawing(parts=Parts({}), recipe=FAST))
+    (path,) = write_pictures(tmp_path, made, composer)
+    record = read_record(path)
+    machine = {**record.machine, "threads": 99}
+    object.__setattr__(record, "machine", machine)
+    (change,) = rewrite(record, composer, tmp_path / "again.png")
+    assert change.startswith("threads: 99 then")
+
+
+def save_with(path, chunk):
+    info = PngInfo()
+    if chunk is not None:
+        info.add(CHUNK, chunk)
+    Image.new("RGB", (8, 8)).save(path, pnginfo=info)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "problem"),
+    [
+        (None, "found one without a recipe"),
+        (b"not compressed", "damaged or foreign"),
+        (zlib.compress(b"no safetensors"), "damaged or foreign"),
+        (zlib.compress(b""), "damaged or foreign"),
+    ],
+)
+def test_foreign_and_damaged_records_are_one_line(tmp_path, chunk, problem):
+    path = tmp_path / "picture.png"
+    save_with(path, chunk)
+    with pytest.raises(UserInputError, match="Reading the recipe of") as caught:
+        read_record(path)
+    assert problem in str(caught.value)
+
+
+def test_a_cut_record_is_one_line(composer, tmp_path):
+    made = make(composer, Drawing(parts=Parts({}), recipe=FAST))
+    (path,) = write_pictures(tmp_path, made, composer)
+    with Image.open(path) as picture:
+        picture.load()
+        (chunk,) = (c[1] for c in getattr(picture, "private_chunks") if c[0] == CHUNK)  # noqa: B009
+    save_with(path, chunk[: len(chunk) // 2])
+    with pytest.raises(UserInputError, match="damaged or foreign"):
+        read_record(path)
+
+
+def test_what_is_no_picture_is_one_line(tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    for name in ("text.png", "absent.png"):
+        with pytest.raises(UserInputError, match="expected a picture"):
+            read_record(tmp_path / name)
