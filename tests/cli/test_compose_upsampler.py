@@ -51,7 +51,8 @@ def test_steps_of_the_upsampler_matter_and_have_a_default(folder):
     drawn = []
     for steps in ((), ("--upsampler-steps", "15"), ("--upsampler-steps", "2")):
         assert compose("-n", "1", "--upsampler", "larger", *steps) == 0
-        drawn.append((folder / "out" / "000.png").read_bytes())
+        with Image.open(folder / "out" / "000.png") as picture:
+            drawn.append(picture.tobytes())
     assert drawn[0] == drawn[1] != drawn[2]
 
 

@@ -142,6 +142,31 @@ def test_mistakes_are_named(base, both, tmp_path):
         both.upsample([tmp_path / "absent.png"])
     with pytest.raises(UserInputError, match="multiples of 2 up to"):
         compose(both, size=(17, 16))
-    both.upsampler.backbone.head.bias.fill_(float("nan"))
+    both.cascade.upsamplers[0].backbone.head.bias.fill_(float("nan"))
     with pytest.raises(UserInputError, match=r"Upsampling pictures.*found NaN or Inf"):
         compose(both)
+
+
+def test_a_cascade_is_one_upsampler_after_the_other(base, upsampler):
+    """The second takes what the first leaves; each draws noise of its own."""
+    wide = replace(UPSAMPLER, resolution=2 * UPSAMPLER.resolution)
+    second = filled(UpsamplerModel(wide, V, {}, UpsamplingConfig()))
+    both = Composer(base, upsampler=[upsampler, second])
+    assert both.factor == 4
+    steps = []
+    (picture,) = both.compose(
+        Parts({}),
+        recipe=FAST,
+        upsampling=FAST,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    assert picture.size == (4 * both.side, 4 * both.side)
+    assert steps == [(i + 1, 3 * FAST.steps) for i in range(3 * FAST.steps)]
+    (middle,) = Composer(base, upsampler=upsampler).compose(Parts({}), recipe=FAST, upsampling=FAST)
+    assert middle.size == (2 * both.side, 2 * both.side)
+    assert list(both.identity) == ["base", "upsampler", "upsampler-2"]
+
+
+def test_a_cascade_whose_stages_do_not_meet_is_refused(base, upsampler):
+    with pytest.raises(UserInputError, match="which the upsampler before it leaves"):
+        Composer(base, upsampler=[upsampler, upsampler])

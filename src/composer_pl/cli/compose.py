@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(sources=[])
     parser.add_argument("--ckpt", required=True, metavar="C", help="model folder or .ckpt file")
     parser.add_argument(
-        "--upsampler", metavar="U", help="folder or .ckpt file of an upsampler for that model"
+        "--upsampler",
+        action="append",
+        metavar="U",
+        help="folder or .ckpt file of an upsampler for that model; a second one for a cascade",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(

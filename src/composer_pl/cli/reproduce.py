@@ -12,7 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ckpt", default="", metavar="C", help="the model; default: where the record says it was"
     )
-    parser.add_argument("--upsampler", default="", metavar="U", help="the same for its upsampler")
+    parser.add_argument(
+        "--upsampler", action="append", metavar="U", help="the same for its upsampler, or several"
+    )
     parser.add_argument(
         "--show", action="store_true", help="print the record as JSON too, picture or no picture"
     )
@@ -46,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
             f"Reproducing {args.picture}: its record does not say where the model was. "
             f"Next: name it with --ckpt."
         )
-    upsampler = args.upsampler or origins.get("upsampler", "") or None
+    stages = [origin for name, origin in sorted(origins.items()) if name != "base"]
+    upsampler = args.upsampler or stages
     torch.set_num_threads(int(record.machine.get("threads", torch.get_num_threads())))
     composer = Composer.from_pretrained(
         base, device=args.device or str(record.machine.get("device", "cpu")), upsampler=upsampler

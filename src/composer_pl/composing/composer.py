@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,15 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from composer_pl.composing.cascade import Cascade
 from composer_pl.composing.decomposer import Decomposer
-from composer_pl.composing.enlarging import check_fit, side_multiple, small_pictures
+from composer_pl.composing.enlarging import small_pictures
 from composer_pl.composing.identity import model_digest
-from composer_pl.composing.mistakes import UnknownToModelError, usable_device
+from composer_pl.composing.mistakes import (
+    UnknownToModelError,
+    check_finite,
+    usable_device,
+)
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.provenance import refuse_strangers
 from composer_pl.composing.requests import check_conditions, check_noise
@@ -26,7 +32,6 @@ from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.sampling import invert, sample, sample_keys, starting_noise
 from composer_pl.models.storage import load_model, load_upsampler, save_model
 from composer_pl.models.upsampler import UpsamplerModel
-from composer_pl.models.upsampling import UPSAMPLING, upsample
 from composer_pl.sheet import to_pil
 
 MAX_PICTURES = 10_000
@@ -44,8 +49,9 @@ class Composer:
         canvas: Side of the canvas that extractors see; None takes four times the model's side.
         settings: Arguments of conditions to extract with in place of those in training, by name,
             such as `{"sketch": {"edges": "canny"}}` where PiDiNet's weights are not at hand.
-        upsampler: Enlarges what the model draws; None leaves pictures at the model's size.
-        origins: Where `base` and `upsampler` were loaded from, for the record in pictures.
+        upsampler: Enlarges what the model draws; several work one after the other (paper: two);
+            None leaves pictures at the model's size.
+        origins: Where `base`, `upsampler` and `upsampler-2` were loaded from, for the record.
 
     Raises:
         UserInputError: There is no such device, a setting is wrong, or the upsampler does not fit
@@ -59,16 +65,15 @@ class Composer:
         device: str | torch.device = "cpu",
         canvas: int | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
-        upsampler: UpsamplerModel | None = None,
+        upsampler: UpsamplerModel | Sequence[UpsamplerModel] | None = None,
         origins: Mapping[str, str] | None = None,
     ):
         self.device = usable_device(device)
         self.origins = dict(origins or {})
         self.model = model.eval().requires_grad_(False).to(self.device)
-        self.upsampler = None
-        if upsampler is not None:
-            check_fit(model, upsampler)
-            self.upsampler = upsampler.eval().requires_grad_(False).to(self.device)
+        alone = isinstance(upsampler, UpsamplerModel)
+        self.cascade = Cascade([upsampler] if alone else list(upsampler or ()), self.device)
+        self.cascade.check_fit(model)
         side = model.config.resolution
         self.decomposer = Decomposer(
             reconfigured(model.plugins, settings or {}),
@@ -86,7 +91,7 @@ class Composer:
         averaged: bool = True,
         canvas: int | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
-        upsampler: str | Path | None = None,
+        upsampler: str | Path | Sequence[str | Path] | None = None,
     ) -> "Composer":
         """Load a model folder or a checkpoint of `composer-pl fit`, and an upsampler to go with it.
 
@@ -96,7 +101,8 @@ class Composer:
             averaged: Take the averaged (EMA) weights of a checkpoint.
             canvas: See the class.
             settings: See the class.
-            upsampler: The upsampler's folder or file; None composes at the model's size.
+            upsampler: Folder or file of the upsampler, or several in the order of their work; None
+                composes at the model's size.
 
         Raises:
             CheckpointError: There is no model that can be read, or one of the other kind.
@@ -106,15 +112,16 @@ class Composer:
         """
         usable_device(device)  # before a large file is read
         model = load_model(path, averaged=averaged)
-        larger = None if upsampler is None else load_upsampler(upsampler, averaged=averaged)
-        origins = {"base": str(path)} | ({} if upsampler is None else {"upsampler": str(upsampler)})
+        alone = upsampler is None or isinstance(upsampler, str | Path)
+        several = [upsampler] if alone and upsampler else list(upsampler or ())
+        names = [_stage(i) for i in range(len(several))]
         return cls(
             model,
             device=device,
             canvas=canvas,
             settings=settings,
-            upsampler=larger,
-            origins=origins,
+            upsampler=[load_upsampler(one, averaged=averaged) for one in several],
+            origins={"base": str(path)} | dict(zip(names, map(str, several), strict=True)),
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -123,13 +130,17 @@ class Composer:
 
     @cached_property
     def identity(self) -> dict[str, dict[str, str]]:
-        """`base`, and `upsampler` where there is one -> their digests and where they came from."""
-        models = {"base": self.model, "upsampler": self.upsampler}
+        """`base`, `upsampler`, `upsampler-2` as there are -> digests and where they came from."""
+        stages = {_stage(i): model for i, model in enumerate(self.cascade.upsamplers)}
         return {
             name: {"sha256": model_digest(model), "origin": self.origins.get(name, "")}
-            for name, model in models.items()
-            if model is not None
+            for name, model in {"base": self.model, **stages}.items()
         }
+
+    @property
+    def factor(self) -> int:
+        """Side of finished pictures divided by `side`: 1 without upsamplers."""
+        return self.cascade.factor
 
     @property
     def side(self) -> int:
@@ -205,9 +216,9 @@ class Composer:
             UserInputError: `n`, `size`, `recipe`, `noise` or `against` is not usable, or the model
                 answers NaN.
         """
-        recipe, upsampling = recipe or SamplingRecipe(), upsampling or UPSAMPLING
-        work, more = (r.steps * -(-n // r.max_batch) for r in (recipe, upsampling))
-        total = work + (0 if self.upsampler is None else more)
+        recipe = recipe or SamplingRecipe()
+        work = recipe.steps * -(-n // recipe.max_batch)
+        total = work + self.cascade.work(n, upsampling)
 
         def report(step: int, done: int) -> None:
             if progress is not None:
@@ -223,7 +234,7 @@ class Composer:
             noise=noise,
             progress=lambda step, _: report(step, 0),
         )
-        larger = self.enlarge(
+        larger = self.cascade.enlarge(
             pictures,
             parts,
             seed=seed,
@@ -267,42 +278,8 @@ class Composer:
             noise=noise,
             progress=progress,
         )
-        _check_finite(pictures, "Composing a picture")
+        check_finite(pictures, "Composing a picture")
         return pictures.cpu()
-
-    def enlarge(
-        self,
-        pictures: Float[Tensor, "n 3 h w"],
-        parts: Parts,
-        *,
-        seed: int = 0,
-        recipe: SamplingRecipe | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Float[Tensor, "n 3 hh ww"]:
-        """What the upsampler makes of pictures of the base model; they themselves without one.
-
-        Args:
-            pictures: In [-1, 1].
-            parts: Those that the upsampler knows are given to it.
-            seed: Of its noise.
-            recipe: How it samples; None takes the default.
-            progress: Called with (finished steps, all steps).
-        """
-        if self.upsampler is None:
-            return pictures
-        factor, known = self.upsampler.upsampling.factor, self.upsampler.names
-        known_parts = parts.only(*(name for name in parts if name in known))
-        large = (pictures.shape[2] * factor, pictures.shape[3] * factor)
-        larger = upsample(
-            self.upsampler,
-            pictures.to(self.device),
-            recipe or UPSAMPLING,
-            keys=sample_keys(seed, len(pictures)),
-            values=model_values(self.upsampler, known_parts, large),
-            progress=progress,
-        )
-        _check_finite(larger, "Upsampling pictures")
-        return larger.cpu()
 
     def invert(
         self,
@@ -338,7 +315,7 @@ class Composer:
             recipe,
             progress=progress,
         )
-        _check_finite(noise, "Inverting a picture")
+        check_finite(noise, "Inverting a picture")
         return noise.cpu()
 
     def target(
@@ -395,21 +372,19 @@ class Composer:
             UserInputError: There is no upsampler, a picture cannot be read, sizes differ or do not
                 suit the network, or it answers NaN.
         """
-        if self.upsampler is None:
+        if not self.cascade:
             raise UserInputError(
                 "Upsampling pictures: expected an upsampler, found none. "
                 "Next: name one, as in Composer.from_pretrained(base, upsampler=folder)."
             )
-        low = small_pictures(pictures)
-        larger = upsample(
-            self.upsampler,
-            low,
-            recipe or UPSAMPLING,
-            keys=sample_keys(seed, len(low)),
+        larger = self.cascade.enlarge(
+            small_pictures(pictures),
+            Parts({}),
+            seed=seed,
+            recipe=recipe,
             level=level,
             progress=progress,
         )
-        _check_finite(larger, "Upsampling pictures")
         return [to_pil((picture + 1) / 2) for picture in larger]
 
     def _check(self, n: int, size: tuple[int, int]) -> None:
@@ -418,7 +393,7 @@ class Composer:
                 f"Composing a picture: n must be at least 1 and at most {MAX_PICTURES}, found {n}. "
                 f"Next: correct it; several seeds give more pictures."
             )
-        multiple = side_multiple(self.model, self.upsampler)
+        multiple = lcm(self.model.config.side_multiple, self.cascade.side_multiple())
         most = MAX_ENLARGEMENT * self.model.config.resolution
         if any(side % multiple or not multiple <= side <= most for side in size):
             raise UserInputError(
@@ -427,9 +402,6 @@ class Composer:
             )
 
 
-def _check_finite(pictures: Tensor, doing: str) -> None:
-    if not bool(pictures.isfinite().all()):
-        raise UserInputError(
-            f"{doing}: expected finite numbers of the model, found NaN or Inf. "
-            "Next: use another checkpoint, as its weights are damaged, or less guidance."
-        )
+def _stage(number: int) -> str:
+    """How the record names an upsampler."""
+    return "upsampler" if number == 0 else f"upsampler-{number + 1}"

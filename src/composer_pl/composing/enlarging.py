@@ -1,7 +1,6 @@
-"""An upsampler beside a base model: whether the two fit, and small pictures as it takes them."""
+"""Small pictures as upsamplers take them."""
 
 from collections.abc import Sequence
-from math import lcm
 from pathlib import Path
 
 import numpy as np
@@ -12,35 +11,11 @@ from torch import Tensor
 
 from composer_pl.data.decode import PictureLimits, opened_picture, read_picture
 from composer_pl.errors import UserInputError
-from composer_pl.models.base import ComposerModel
-from composer_pl.models.upsampler import UpsamplerModel
-from composer_pl.models.upsampling import low_multiple
 
 MAX_SMALL = 1024
 """Longest side of a picture that is upsampled."""
 
 _LIMITS = PictureLimits(min_side=1, max_side=MAX_SMALL, max_aspect=MAX_SMALL)
-
-
-def check_fit(model: ComposerModel, upsampler: UpsamplerModel) -> None:
-    """Refuse an upsampler of pictures of another size than the base model draws.
-
-    Raises:
-        UserInputError: It is one.
-    """
-    side, expected = model.config.resolution, upsampler.low_resolution
-    if side != expected:
-        raise UserInputError(
-            f"Joining a base model and an upsampler: expected an upsampler from {side} px, which "
-            f"the base model draws, found one from {expected} px to {upsampler.config.resolution} "
-            f"px. Next: give the upsampler that was trained for this base model."
-        )
-
-
-def side_multiple(model: ComposerModel, upsampler: UpsamplerModel | None) -> int:
-    """What the sides of the base model's pictures must be divisible by, for both networks."""
-    own = model.config.side_multiple
-    return own if upsampler is None else lcm(own, low_multiple(upsampler))
 
 
 def small_pictures(

@@ -1,9 +1,10 @@
-"""Refusals of the inference side: conditions that a model does not know, devices not there."""
+"""Refusals of the inference side: unknown conditions, devices not there, answers of NaN."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 import torch
+from torch import Tensor
 
 from composer_pl.errors import UnknownConditionError, UserInputError
 
@@ -39,3 +40,16 @@ def usable_device(device: str | torch.device) -> torch.device:
             f"found {str(device)!r} ({reason[:120]}). Next: give another device, such as cpu."
         ) from error
     return found
+
+
+def check_finite(pictures: Tensor, doing: str) -> None:
+    """Refuse what a network answered if it is NaN or infinite.
+
+    Raises:
+        UserInputError: It is.
+    """
+    if not bool(pictures.isfinite().all()):
+        raise UserInputError(
+            f"{doing}: expected finite numbers of the model, found NaN or Inf. "
+            "Next: use another checkpoint, as its weights are damaged, or less guidance."
+        )

@@ -1,0 +1,132 @@
+"""The upsamplers behind a base model, 64 -> 256 -> 1024 in the paper."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import gcd, lcm, prod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from composer_pl.composing.mistakes import check_finite
+from composer_pl.composing.parts import Parts
+from composer_pl.composing.values import model_values
+from composer_pl.errors import UserInputError
+from composer_pl.models.base import ComposerModel
+from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.sampling import sample_keys
+from composer_pl.models.upsampler import UpsamplerModel
+from composer_pl.models.upsampling import UPSAMPLING, low_multiple, upsample
+from composer_pl.randomness import derive_key
+
+
+class Cascade:
+    """Upsamplers in the order in which they work; perhaps none.
+
+    Args:
+        upsamplers: The models; moved to `device` and put into evaluation mode.
+        device: Where they run.
+
+    Raises:
+        UserInputError: One takes pictures of another size than those before it leave.
+    """
+
+    def __init__(self, upsamplers: Sequence[UpsamplerModel], device: torch.device):
+        for first, second in pairwise(upsamplers):
+            _check_joint(
+                first.config.resolution, second, "the upsampler before it leaves", "that one"
+            )
+        self.upsamplers = [m.eval().requires_grad_(False).to(device) for m in upsamplers]
+        self.device = device
+
+    def __len__(self) -> int:
+        """Number of upsamplers."""
+        return len(self.upsamplers)
+
+    @property
+    def factor(self) -> int:
+        """Side of what leaves divided by the side of what enters; 1 without upsamplers."""
+        return prod(model.upsampling.factor for model in self.upsamplers)
+
+    def check_fit(self, model: ComposerModel) -> None:
+        """Refuse a first upsampler of pictures of another size than the base model draws.
+
+        Raises:
+            UserInputError: It is one.
+        """
+        if self.upsamplers:
+            side = model.config.resolution
+            _check_joint(side, self.upsamplers[0], "the base model draws", "this base model")
+
+    def side_multiple(self) -> int:
+        """What the sides of what enters must be divisible by, for every network."""
+        multiple, grown = 1, 1
+        for model in self.upsamplers:
+            wanted = low_multiple(model)
+            multiple = lcm(multiple, wanted // gcd(wanted, grown))
+            grown *= model.upsampling.factor
+        return multiple
+
+    def work(self, n: int, recipe: SamplingRecipe | None) -> int:
+        """Steps of the samplers for `n` pictures."""
+        recipe = recipe or UPSAMPLING
+        return len(self) * recipe.steps * -(-n // recipe.max_batch)
+
+    def enlarge(
+        self,
+        pictures: Float[Tensor, "n 3 h w"],
+        parts: Parts,
+        *,
+        seed: int,
+        recipe: SamplingRecipe | None = None,
+        level: float | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Float[Tensor, "n 3 hh ww"]:
+        """What the upsamplers make of small pictures; they themselves where there is none.
+
+        Args:
+            pictures: In [-1, 1].
+            parts: Those that an upsampler knows are given to it.
+            seed: Of the noise; each stage draws its own.
+            recipe: How every stage samples; None takes the default.
+            level: Noise level of the small pictures; None takes each model's own.
+            progress: Called with (finished steps, all steps).
+
+        Raises:
+            UserInputError: Sizes do not suit a network, or one answers NaN.
+        """
+        recipe = recipe or UPSAMPLING
+        keys, total = sample_keys(seed, len(pictures)), self.work(len(pictures), recipe)
+        for stage, model in enumerate(self.upsamplers):
+            if stage:
+                own = [derive_key(int(key), "stage", stage) for key in keys]
+                keys = torch.tensor(own, dtype=torch.int64)
+            factor = model.upsampling.factor
+            known = parts.only(*(name for name in parts if name in model.names))
+            large = (pictures.shape[2] * factor, pictures.shape[3] * factor)
+
+            def report(step: int, steps: int, stage: int = stage) -> None:
+                if progress is not None:
+                    progress(stage * steps + step, total)
+
+            pictures = upsample(
+                model,
+                pictures.to(self.device),
+                recipe,
+                keys=keys,
+                level=level,
+                values=model_values(model, known, large),
+                progress=report,
+            )
+            check_finite(pictures, "Upsampling pictures")
+        return pictures.cpu()
+
+
+def _check_joint(side: int, upsampler: UpsamplerModel, leaves: str, owner: str) -> None:
+    expected = upsampler.low_resolution
+    if side != expected:
+        raise UserInputError(
+            f"Joining a base model and an upsampler: expected an upsampler from {side} px, which "
+            f"{leaves}, found one from {expected} px to {upsampler.config.resolution} px. "
+            f"Next: give the upsampler that was trained for {owner}."
+        )
