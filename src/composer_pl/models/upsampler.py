@@ -8,7 +8,7 @@ level on the small picture hides its faults, those of the base model at inferenc
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from math import exp, pi
+from math import pi
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from composer_pl.conditions.conditioner import Conditioner
 from composer_pl.conditions.discovery import describe, rebuild
 from composer_pl.diffusion.process import GaussianDiffusion, ProcessConfig
 from composer_pl.errors import ComposerPLError, ConfigError
+from composer_pl.models.degradation import blind_degraded, gaussian_blurred
 from composer_pl.models.description import FORMAT, check_header, damaged, plain, tuples
 from composer_pl.models.upsampling_config import UpsamplingConfig
 from composer_pl.plugin.api import ConditionPlugin
@@ -135,16 +136,25 @@ class UpsamplerModel(nn.Module):
         angle = level.to(low)[:, None, None, None] * (pi / 2)
         return angle.cos() * low + angle.sin() * noise
 
-    def blurred(self, low: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Small pictures under the Gaussian blur of training; the very same where there is none."""
-        sigma = self.upsampling.blur_sigma
-        if not sigma:
-            return low
-        side = exp(-0.5 / sigma**2)
-        centre = 1 / (1 + 2 * side)
-        row = torch.tensor([side * centre, centre, side * centre]).to(low)
-        kernel = (row[:, None] * row).expand(PICTURE_CHANNELS, 1, 3, 3)
-        return F.conv2d(F.pad(low, (1, 1, 1, 1), "replicate"), kernel, groups=PICTURE_CHANNELS)
+    def shown(
+        self,
+        low: Float[Tensor, "b 3 h w"],
+        picture: Float[Tensor, "b 3 big_h big_w"],
+        keys: Int[Tensor, " b"],
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Small pictures as training shows them, before their noise.
+
+        Args:
+            low: Small pictures in [-1, 1].
+            picture: The same, large.
+            keys: One key a sample, from which corruptions are drawn.
+        """
+        config = self.upsampling
+        if config.degradation != "none":
+            low = blind_degraded(
+                picture, factor=config.factor, keys=keys, strength=config.degradation
+            ).to(low)
+        return gaussian_blurred(low, config.blur_sigma)
 
     def diffused(
         self, picture: Float[Tensor, "b 3 big_h big_w"], low: Float[Tensor, "b 3 h w"]
@@ -210,7 +220,7 @@ class UpsamplerModel(nn.Module):
 
         Args:
             x_0: Large pictures in [-1, 1].
-            low: The same pictures, small, in [-1, 1].
+            low: The same pictures, small, as `shown` gives them, in [-1, 1].
             t: Timesteps.
             eps: Standard normal noise.
             level: Noise level of each small picture, drawn from 0 to `upsampling.max_level`.
@@ -222,7 +232,7 @@ class UpsamplerModel(nn.Module):
         if keep is None:
             keep = self.keep(list(given), len(x_0)).to(x_0.device)
         signals = self.with_level(self.encode(given, keep), level)
-        enlarged = self.enlarge(self.noised(self.blurred(low), level, low_noise))
+        enlarged = self.enlarge(self.noised(low, level, low_noise))
         x_0 = self.diffused(x_0, low)
         x_t = self.process.q_sample(x_0, t, eps)
         raw = self.predict(x_t, t, enlarged, signals)

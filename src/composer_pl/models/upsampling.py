@@ -1,6 +1,7 @@
 """Sampling of large pictures from small ones, keyed as `models/sampling.py` is."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
@@ -10,6 +11,7 @@ from composer_pl.diffusion.guidance import guided
 from composer_pl.errors import UserInputError
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.sampling import row_encoder, solve
+from composer_pl.models.tiling import Tiling, tiled
 from composer_pl.models.upsampler import UpsamplerModel, requantised
 from composer_pl.randomness import derive_key, keyed_normal
 from composer_pl.types import ConditionSignals
@@ -27,6 +29,7 @@ def upsample(
     keys: Int[Tensor, " keys"],
     level: float | None = None,
     values: Mapping[str, Tensor] | None = None,
+    tiling: Tiling | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "b 3 big_h big_w"]:
     """Draw a large picture for each small one.
@@ -44,6 +47,7 @@ def upsample(
             will do, as other noise is drawn from it.
         level: Noise level of the small pictures; None takes the model's setting.
         values: Values of conditions, one for all pictures (first axis 1) or one for each.
+        tiling: Run the network on tiles of this size, in less memory; None on whole pictures.
         progress: Called with (finished steps, all steps).
 
     Returns:
@@ -51,7 +55,8 @@ def upsample(
 
     Raises:
         UserInputError: The sizes do not suit the network, the level is one that training did not
-            draw, or there are neither one value nor as many values as keys.
+            draw, tiles do not suit the network, or there are neither one value nor as many values
+            as keys.
     """
     level = model.upsampling.level if level is None else level
     _check(model, low, keys, level)
@@ -71,9 +76,21 @@ def upsample(
         noise = keyed_normal(chunk, "low", tuple(small.shape[1:])).to(device)
         enlarged = model.enlarge(model.noised(small, levels, noise))
 
-        def predict(x_t: Tensor, t: Tensor, signals, enlarged: Tensor = enlarged) -> Tensor:
-            branches = len(x_t) // len(enlarged)
-            return model.predict(x_t, t, enlarged.repeat(branches, 1, 1, 1), signals)
+        def predict(
+            x_t: Tensor, t: Tensor, signals: ConditionSignals, enlarged: Tensor = enlarged
+        ) -> Tensor:
+            beside = enlarged.repeat(len(x_t) // len(enlarged), 1, 1, 1)
+            if tiling is None:
+                return model.predict(x_t, t, beside, signals)
+
+            def part(tile: Tensor, where: tuple[slice, slice]) -> Tensor:
+                rows, columns = where
+                hint = None if signals.hint is None else signals.hint[:, :, rows, columns]
+                return model.predict(
+                    tile, t, beside[:, :, rows, columns], replace(signals, hint=hint)
+                )
+
+            return tiled(part, x_t, tiling, multiple=model.config.side_multiple)
 
         def report(step: int, steps: int, done: int = number * recipe.steps) -> None:
             if progress is not None:

@@ -10,7 +10,9 @@ from torch.optim import AdamW
 
 from composer_pl.backbones.unet import UNetConfig
 from composer_pl.diffusion.process import ProcessConfig
+from composer_pl.errors import CheckpointError
 from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.storage import load_upsampler
 from composer_pl.models.upsampler import UpsamplerModel, requantised
 from composer_pl.models.upsampling import UPSAMPLING, upsample
 from composer_pl.models.upsampling_config import UpsamplingConfig
@@ -61,6 +63,8 @@ class UpsamplerSystem(System):
         learning_rate: Warm-up and decay of the optimiser's `lr`.
         sampling: How previews and `predict` draw pictures.
         compile: Compile the backbone with torch.compile; minutes once, then faster steps on a GPU.
+        start: Folder, checkpoint or name of an upsampler with the same layers, whose weights
+            training begins from.
         seed: Seed of the network's own dropout; set by `seed_everything`.
     """
 
@@ -73,11 +77,14 @@ class UpsamplerSystem(System):
         learning_rate: LearningRate = LearningRate(),  # noqa: B008
         sampling: SamplingRecipe = UPSAMPLING,
         compile: bool = False,
+        start: str | None = None,
         seed: int = 0,
     ):
         super().__init__()
         self.model = UpsamplerModel(backbone, process, {}, upsampling)
         self.sampling = sampling
+        if start is not None:
+            _take_weights(self.model, start)
         self.prepare(
             names=(),
             num_timesteps=self.model.process.schedule.num_timesteps,
@@ -131,6 +138,7 @@ class UpsamplerSystem(System):
             for name in ("t", "level", "eps", "low_noise")
         }
         t, eps = given.pop("t"), given.pop("eps")
+        low = model.shown(low, x_0, batch["key"].cpu())
         loss = model.loss(x_0, low, t, eps, **given)
         split.add(loss, torch.zeros(0, len(loss), dtype=torch.bool, device=loss.device), t)
         return loss
@@ -153,3 +161,23 @@ def crops(
     corners = zip(top.tolist(), left.tolist(), strict=True)
     parts = [p[:, y : y + side, x : x + side] for p, (y, x) in zip(pictures, corners, strict=True)]
     return torch.stack(parts)
+
+
+def _take_weights(model: UpsamplerModel, path: str) -> None:
+    """Give a model the weights of another one.
+
+    Raises:
+        CheckpointError: There is no upsampler, or its layers differ.
+    """
+    weights = load_upsampler(path).state_dict()
+    shapes = {name: value.shape for name, value in weights.items()}
+    for name, value in model.state_dict().items():
+        if shapes.pop(name, None) != value.shape:
+            shapes[name] = value.shape
+    if shapes:
+        raise CheckpointError(
+            f"Starting from the weights of {path!r}: one with the layers of model.backbone "
+            f"was expected, found {len(shapes)} that differ (first {next(iter(shapes))}). "
+            f"Next: leave model.start out, or configure model.backbone alike."
+        )
+    model.load_state_dict(weights)
