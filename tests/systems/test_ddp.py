@@ -37,7 +37,7 @@ def two_processes(pictures, run, settings):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,  # a hang, not a busy machine
         check=False,
     )
     assert result.returncode == 0, result.stderr[-3000:]
