@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
-# Processes of one thread each: busy threads that share a core are ten times slower than one. Tests of
-# one file stay together as far as that leaves nobody idle, so its fixtures are made once or twice.
+# Processes of one thread each: busy threads that share a core are ten times slower than one. An idle
+# process takes quick tests from the other's queue; of slow ones it takes files, whose fixtures cost minutes.
 WORKERS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS)
 EDITABLE := -e . $(foreach plugin,$(PLUGINS),-e ./$(plugin))
 
 .PHONY: help setup demo test test-slow lint types imports lock clean
@@ -33,10 +33,10 @@ demo: setup
 	$(BIN)/composer-pl demo --out out/demo
 
 test: setup lint types imports
-	$(PYTEST) -m "not slow"
+	$(PYTEST) --dist worksteal -m "not slow"
 
 test-slow: setup
-	$(PYTEST) -m slow
+	$(PYTEST) --dist loadfile -m slow
 
 lint: setup
 	$(BIN)/ruff check .
