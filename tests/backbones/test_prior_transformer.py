@@ -7,7 +7,12 @@ import torch
 from torch import nn
 
 from composer_pl.backbones.blocks import timestep_embedding
-from composer_pl.backbones.prior_transformer import PriorConfig, PriorTransformer, causal
+from composer_pl.backbones.prior_transformer import (
+    PriorConfig,
+    PriorShapes,
+    PriorTransformer,
+    causal,
+)
 from composer_pl.errors import ConfigError
 
 KINDS = ("weight", "bias")
@@ -16,7 +21,7 @@ SMALL = PriorConfig(width=16, layers=2, head_dim=8)
 
 def build(config=SMALL):
     torch.manual_seed(0)
-    network = PriorTransformer(config, embedding_width=4, text_tokens=6, text_width=5)
+    network = PriorTransformer(config, PriorShapes(embedding_width=4, text_tokens=6, text_width=5))
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.3)
     return network.eval()
@@ -52,7 +57,9 @@ def count(width, layers, d, rows, text_width):
 def test_parameters_are_those_of_an_independent_count(width, layers, d, rows):
     config = PriorConfig(width=width, layers=layers, head_dim=8)
     with torch.device("meta"):
-        network = PriorTransformer(config, embedding_width=d, text_tokens=rows, text_width=d)
+        network = PriorTransformer(
+            config, PriorShapes(embedding_width=d, text_tokens=rows, text_width=d)
+        )
     found = sum(p.numel() for p in network.parameters())
     assert found == count(width, layers, d, rows, d)
 
@@ -60,7 +67,7 @@ def test_parameters_are_those_of_an_independent_count(width, layers, d, rows):
 def test_the_default_has_a_billion_parameters():
     with torch.device("meta"):
         network = PriorTransformer(
-            PriorConfig(), embedding_width=768, text_tokens=78, text_width=768
+            PriorConfig(), PriorShapes(embedding_width=768, text_tokens=78, text_width=768)
         )
     assert abs(sum(p.numel() for p in network.parameters()) / 1e9 - 1) < 0.1
 
@@ -149,7 +156,7 @@ def test_without_words_four_tokens_are_left():
 
 def test_a_fresh_network_answers_zero_and_every_weight_gets_a_gradient():
     torch.manual_seed(0)
-    network = PriorTransformer(SMALL, embedding_width=4, text_tokens=6, text_width=5)
+    network = PriorTransformer(SMALL, PriorShapes(embedding_width=4, text_tokens=6, text_width=5))
     assert not answer(network, **given()).any()
     ends = network.blocks[0].mlp_out.weight.std() / network.blocks[0].mlp_in.weight.std()
     assert ends.item() == pytest.approx(0.5, rel=0.1)  # 1 / sqrt(2 * layers)

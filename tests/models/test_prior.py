@@ -78,6 +78,14 @@ def test_a_dropped_caption_is_the_same_as_none():
     assert model.keep(["caption"], 2).all()
 
 
+def test_several_draws_of_a_sample_are_those_of_copies_of_it():
+    model, one = make_prior(), batch()
+    other = {"t": one["t"].roll(1), "eps": one["eps"].roll(1, 0)}
+    both = {name: torch.cat([one[name], other[name]]) for name in other}
+    expected = torch.cat([model.loss(**one), model.loss(**{**one, **other})])
+    torch.testing.assert_close(model.loss(**{**one, **both}), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_a_few_embeddings_are_learned():
     torch.manual_seed(0)
     model, given = PriorModel(SIZE, X_0, conditions()), batch()

@@ -56,6 +56,21 @@ class PriorConfig:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PriorShapes:
+    """What the prior reads and predicts.
+
+    Attributes:
+        embedding_width: Width of the image embedding and of a sentence.
+        text_tokens: Most text tokens, the sentence included.
+        text_width: Width of word embeddings.
+    """
+
+    embedding_width: int
+    text_tokens: int
+    text_width: int
+
+
 class PriorTransformer(nn.Module):
     """Text tokens, timestep and noised embedding -> prediction of the same width.
 
@@ -65,31 +80,27 @@ class PriorTransformer(nn.Module):
 
     Args:
         config: Size.
-        embedding_width: Width of the image embedding.
-        text_tokens: Most text tokens, the sentence included.
-        text_width: Width of word embeddings.
+        sizes: What it reads and predicts.
     """
 
-    def __init__(
-        self, config: PriorConfig, *, embedding_width: int, text_tokens: int, text_width: int
-    ):
+    def __init__(self, config: PriorConfig, sizes: PriorShapes):
         super().__init__()
         self.config = config
-        self.embedding_width = embedding_width
+        self.sizes = sizes
         width = config.width
-        self.words_in = nn.Linear(text_width, width) if config.words else None
-        self.sentence_in = nn.Linear(embedding_width, width)
+        self.words_in = nn.Linear(sizes.text_width, width) if config.words else None
+        self.sentence_in = nn.Linear(sizes.embedding_width, width)
         self.time_in = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        self.embedding_in = nn.Linear(embedding_width, width)
+        self.embedding_in = nn.Linear(sizes.embedding_width, width)
         self.query = nn.Parameter(torch.empty(width))
-        tokens = text_tokens if config.words else 1
+        tokens = sizes.text_tokens if config.words else 1
         self.text_positions = nn.Parameter(torch.empty(tokens, width))
         self.own_positions = nn.Parameter(torch.empty(_OWN_TOKENS, width))
         self.blocks = nn.ModuleList(
             PriorBlock(width, config.head_dim, dropout=config.dropout) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, embedding_width)
+        self.head = nn.Linear(width, sizes.embedding_width)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -117,12 +128,12 @@ class PriorTransformer(nn.Module):
     ) -> tuple[Float[Tensor, "b tokens memory"], Bool[Tensor, "b tokens"]]:
         """Read captions: the words first, the sentence last.
 
-        Nothing before a token depends on it, so captions are read once, whatever is noised. On a
-        CPU columns are left out that no caption reaches, which changes nothing but the time.
+        Nothing before a token depends on it, so captions are read once, whatever is noised.
 
         Args:
             sentence: Sentence embeddings.
-            words: Word embeddings; rows of zeros are padding.
+            words: Word embeddings, as many as the longest caption has or more; rows of zeros are
+                padding.
             present: False where the caption is dropped.
 
         Returns:
@@ -131,14 +142,9 @@ class PriorTransformer(nn.Module):
         x = self.sentence_in(sentence)[:, None] + self.text_positions[0]
         there = present[:, None]
         if self.words_in is not None:
-            padded = (words != 0).any(2)
-            if padded.device.type == "cpu":  # elsewhere, a look at numbers would stall the queue
-                reached = padded.any(0).nonzero()
-                longest = int(reached.max()) + 1 if len(reached) else 0
-                words, padded = words[:, :longest], padded[:, :longest]
             positions = self.text_positions[1 : 1 + words.shape[1]]
             x = torch.cat([self.words_in(words) + positions, x], 1)
-            there = torch.cat([padded & there, there], 1)
+            there = torch.cat([(words != 0).any(2) & there, there], 1)
         allowed = causal(there)
         memories = []
         for block in self._stack():

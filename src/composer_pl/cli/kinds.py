@@ -55,6 +55,10 @@ KINDS = {
         system="composer_pl.systems.upsampler:UpsamplerSystem",
         planner="composer_pl.cli.planners:plan_upsampler",
     ),
+    "prior": Kind(
+        system="composer_pl.systems.prior:PriorSystem",
+        planner="composer_pl.cli.planners:plan_prior",
+    ),
 }
 """Kind -> its parts; the names are those of `composer_pl.models.description`."""
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from composer_pl.backbones.prior_transformer import PriorConfig
     from composer_pl.backbones.unet import UNetConfig
     from composer_pl.conditions.dropout import DropoutPolicy
     from composer_pl.diffusion.process import ProcessConfig
@@ -25,16 +26,10 @@ def base_settings(
     from composer_pl.conditions.dropout import DropoutPolicy
     from composer_pl.diffusion.process import ProcessConfig
 
-    conditions = {}
-    for name, entry in section["conditions"].items():
-        if not name.startswith("__"):  # the parser notes the file of a mapping there
-            module, _, plugin_class = entry["class_path"].rpartition(".")
-            build = getattr(import_module(module), plugin_class)
-            conditions[name] = build(**(entry.get("init_args") or {}))
     return (
         UNetConfig(**section["backbone"]),
         ProcessConfig(**section["process"]),
-        conditions,
+        _conditions(section),
         DropoutPolicy(**section["dropout"]),
     )
 
@@ -89,3 +84,45 @@ def plan_upsampler(section: dict[str, Any], costs: dict[str, Any]) -> "Plan":
         rest="noise level",
         **costs,
     )
+
+
+def prior_settings(
+    section: dict[str, Any],
+) -> "tuple[PriorConfig, ProcessConfig, dict[str, ConditionPlugin]]":
+    """The small objects of a prior."""
+    from composer_pl.backbones.prior_transformer import PriorConfig
+    from composer_pl.diffusion.process import ProcessConfig
+
+    return (
+        PriorConfig(**section["backbone"]),
+        ProcessConfig(**section["process"]),
+        _conditions(section),
+    )
+
+
+def plan_prior(section: dict[str, Any], costs: dict[str, Any]) -> "Plan":
+    """Plan a prior on captions of the greatest length; its frozen extractors are not counted."""
+    import torch
+
+    from composer_pl.models.footprint import measure_prior
+    from composer_pl.models.plan import assemble_plan
+    from composer_pl.models.prior import PriorModel
+
+    backbone, process, conditions = prior_settings(section)
+    names = {name: section[name] for name in ("text", "image")}
+    with torch.device("meta"):
+        model = PriorModel(backbone, process, conditions, **names)
+    bf16, draws = costs.get("bf16", True), section["draws"]
+    work = measure_prior(model.backbone, bf16=bf16, draws=draws)
+    transformer = {"transformer": model.backbone}
+    return assemble_plan(model, transformer, work, resolution=0, dropout=None, **costs)
+
+
+def _conditions(section: dict[str, Any]) -> "dict[str, ConditionPlugin]":
+    conditions = {}
+    for name, entry in section["conditions"].items():
+        if not name.startswith("__"):  # the parser notes the file of a mapping there
+            module, _, plugin_class = entry["class_path"].rpartition(".")
+            build = getattr(import_module(module), plugin_class)
+            conditions[name] = build(**(entry.get("init_args") or {}))
+    return conditions

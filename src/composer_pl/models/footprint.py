@@ -11,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from composer_pl.backbones.prior_transformer import PriorTransformer
 from composer_pl.backbones.unet import UNet
 from composer_pl.plugin.encoders import ConditionEncoder
 from composer_pl.types import ConditionSignals, RepresentationSpec
@@ -69,6 +70,36 @@ def measure(
         with autocast, _Float32Norms():
             kept += _activation_growth(lambda samples: _run(twin, tokens, samples, side), "cpu")
     return Footprint(flops=flops, activation_bytes=kept, context_tokens=tokens)
+
+
+def measure_prior(transformer: PriorTransformer, *, bf16: bool, draws: int = 1) -> Footprint:
+    """Count one sample's work and memory, its caption as long as can be.
+
+    Args:
+        transformer: On the meta device.
+        bf16: Whether it runs under bf16 autocast.
+        draws: Timesteps and noises a caption.
+    """
+    sizes = transformer.sizes
+
+    def run(network: PriorTransformer, samples: int) -> Tensor:
+        sentence = torch.ones(samples, sizes.embedding_width)
+        words = torch.ones(samples, sizes.text_tokens - 1, sizes.text_width)
+        text, there = network.text(sentence, words, torch.ones(samples, dtype=torch.bool))
+        text, there = text.repeat(draws, 1, 1), there.repeat(draws, 1)
+        return network(sentence.repeat(draws, 1), torch.ones(draws * samples), text, there)
+
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        run(transformer, 1)
+    with FakeTensorMode():  # as in `measure`
+        twin = PriorTransformer(transformer.config, sizes)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False):
+            kept = _activation_growth(lambda samples: run(twin, samples), "cpu")
+    return Footprint(
+        flops={"transformer": counter.get_total_flops()},
+        activation_bytes=kept,
+        context_tokens=transformer.text_positions.shape[0],
+    )
 
 
 class _Float32Norms(TorchFunctionMode):

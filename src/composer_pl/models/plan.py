@@ -129,10 +129,10 @@ class Plan:
             lines.append(title)
             total = {"total": sum(parts.values())} if len(parts) > 1 else {}
             lines += [f"  {k:<24}{v / unit:>12,.3f} {name}" for k, v in {**parts, **total}.items()]
+        size = f"{self.resolution} px, " if self.resolution else ""
         lines += [
             f"train step, batch {self.batch_size}: {self.flops_train_step / 1e12:,.3f} TFLOP "
-            f"({_TRAIN_FACTOR} x forward), {self.resolution} px, "
-            f"{self.context_tokens} context tokens",
+            f"({_TRAIN_FACTOR} x forward), {size}{self.context_tokens} context tokens",
             f"speed: {self.images_per_second:,.1f} images/s, assuming a sustained "
             f"{self.tflops:g} TFLOP/s on one device",
             f"activations: {self.activation_bytes_per_image / 1e6:,.1f} MB an image "
@@ -218,7 +218,7 @@ def assemble_plan(
         model: The whole model, on any device.
         parts: Its parts, to count one by one.
         work: FLOPs, activations and context tokens of one sample.
-        resolution: Side of the pictures of a training step.
+        resolution: Side of the pictures of a training step; 0 where there are none.
         dropout: Dropout events; None of a model without conditions.
         batch_size: Samples a step on one device.
         tflops: Sustained rate to assume, in TFLOP/s.

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from composer_pl.backbones.prior_transformer import PriorConfig, PriorTransformer
+from composer_pl.backbones.prior_transformer import PriorConfig, PriorShapes, PriorTransformer
 from composer_pl.conditions.conditioner import check_names, check_probabilities
 from composer_pl.conditions.discovery import describe, rebuild
 from composer_pl.diffusion.process import GaussianDiffusion, ProcessConfig
@@ -63,9 +63,8 @@ class PriorModel(nn.Module):
         self._check()
         self.process = GaussianDiffusion(process)
         rows, width = self.text_shape
-        self.backbone = PriorTransformer(
-            backbone, embedding_width=self.width, text_tokens=rows, text_width=width
-        )
+        sizes = PriorShapes(embedding_width=self.width, text_tokens=rows, text_width=width)
+        self.backbone = PriorTransformer(backbone, sizes)
 
     def _check(self) -> None:
         """Hold the two conditions to what the prior reads and predicts."""
@@ -127,6 +126,8 @@ class PriorModel(nn.Module):
     def encode(self, values: Mapping[str, Tensor], keep: Bool[Tensor, "1 b"]) -> ConditionSignals:
         """Captions and keep mask -> what the transformer keeps of them; nothing of dropped ones.
 
+        On a CPU columns are left out that no caption reaches, which changes nothing but the time.
+
         Args:
             values: The caption's value under its name; without it nothing is told.
             keep: One row.
@@ -136,9 +137,13 @@ class PriorModel(nn.Module):
         """
         if self.text not in values:
             return ConditionSignals()
-        text = values[self.text]
-        check_length(self.sentence(text), doing="Reading a caption for the prior")
-        text, there = self.backbone.text(self.sentence(text), text[:, 1:], keep[0])
+        value = values[self.text]
+        sentence, words = self.sentence(value), value[:, 1:]
+        check_length(sentence, doing="Reading a caption for the prior")
+        if words.device.type == "cpu":  # elsewhere, a look at numbers would stall the queue
+            reached = (words != 0).any(2).any(0).nonzero()
+            words = words[:, : int(reached.max()) + 1 if len(reached) else 0]
+        text, there = self.backbone.text(sentence, words, keep[0])
         return ConditionSignals(context=text, context_mask=there)
 
     def predict(
@@ -155,15 +160,18 @@ class PriorModel(nn.Module):
         self,
         values: Mapping[str, Tensor],
         keep: Bool[Tensor, "1 b"],
-        t: Int[Tensor, " b"],
-        eps: Float[Tensor, "b d"],
-    ) -> Float[Tensor, " b"]:
-        """The training loss of each sample, in float32.
+        t: Int[Tensor, " draws"],
+        eps: Float[Tensor, "draws d"],
+    ) -> Float[Tensor, " draws"]:
+        """The training loss of each draw, in float32.
+
+        Captions are read once, whatever the number of draws: where they are long, a few draws a
+        sample cost little more than one.
 
         Args:
-            values: Captions and image embeddings under their names.
+            values: Captions and image embeddings of b samples under their names.
             keep: Which samples keep their caption.
-            t: Timesteps.
+            t: Timesteps, one or several a sample: draw j of sample i at place j * b + i.
             eps: Standard normal noise.
 
         Raises:
@@ -171,9 +179,11 @@ class PriorModel(nn.Module):
         """
         embedding = values[self.image]
         check_length(embedding, doing="Training the prior")
-        x_0, noise = embedding[:, :, None, None], eps[:, :, None, None]
+        copies = len(t) // len(embedding)
+        x_0 = embedding.repeat(copies, 1)[:, :, None, None]
+        noise = eps[:, :, None, None]
         x_t = self.process.q_sample(x_0, t, noise)
-        raw = self.predict(x_t, t, self.encode(values, keep))
+        raw = self.predict(x_t, t, _repeated(self.encode(values, keep), copies))
         return self.process.loss(raw.float(), x_0, x_t, t, noise)
 
     def describe(self) -> dict[str, Any]:
@@ -234,6 +244,16 @@ def check_length(embedding: Float[Tensor, "b d"], *, doing: str) -> None:
             f"{doing}: expected CLIP embeddings of length {expected:.2f}, the root of their width, "
             f"found {float(length[~right][0]):.2f}. Next: extract them with the model's conditions."
         )
+
+
+def _repeated(signals: ConditionSignals, copies: int) -> ConditionSignals:
+    """The signals of a batch several times over, one after the other."""
+    if copies == 1 or signals.context is None or signals.context_mask is None:
+        return signals
+    return ConditionSignals(
+        context=signals.context.repeat(copies, 1, 1),
+        context_mask=signals.context_mask.repeat(copies, 1),
+    )
 
 
 def _facts(plugin: ConditionPlugin) -> str:

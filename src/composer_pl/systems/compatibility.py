@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from composer_pl.backbones.prior_transformer import PriorConfig
 from composer_pl.backbones.unet import UNetConfig
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import CheckpointError
@@ -55,6 +56,8 @@ def refuse_other_model(expected: dict[str, Any], found: Any) -> None:
 def _filled(part: str, found: dict[str, Any]) -> Any:
     """A part of a description, with the defaults of settings that are younger than it."""
     values, cls = found.get(part), _SETTINGS.get(part)
+    if part == "backbone" and kind_of(found) == "prior":
+        cls = PriorConfig
     if cls is None or not isinstance(values, dict):
         return values
     return {**plain(asdict(cls())), **values}
