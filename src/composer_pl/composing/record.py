@@ -163,14 +163,14 @@ def _packed(record: Record) -> bytes:
     drawing = record.drawing
     tensors: dict[str, Tensor] = {}
     for side, parts in (("parts", drawing.parts), ("against", drawing.against)):
-        tensors |= {f"{side}.{name}": value.contiguous().cpu() for name, value in parts.items()}
+        tensors |= {f"{side}.{name}": value for name, value in parts.items()}
     if drawing.noise is not None:
-        tensors["noise"] = drawing.noise.contiguous().cpu()
+        tensors["noise"] = drawing.noise
     if drawing.background is not None and drawing.inside is not None:
-        tensors["background"] = levels((drawing.background + 1) / 2).contiguous().cpu()
-        tensors["inside"] = levels(drawing.inside).contiguous().cpu()
+        tensors["background"] = levels((drawing.background + 1) / 2)
+        tensors["inside"] = levels(drawing.inside)
     if drawing.luma is not None:
-        tensors["luma"] = levels(drawing.luma).contiguous().cpu()
+        tensors["luma"] = levels(drawing.luma)
     header = {
         "format": FORMAT,
         "task": drawing.task,
@@ -188,7 +188,9 @@ def _packed(record: Record) -> bytes:
     }
     text = json.dumps(header, sort_keys=True).encode()
     tensors[_HEADER] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
-    return zlib.compress(write_tensors(tensors), 9)
+    # A part may be on both sides, which safetensors refuses where they share memory.
+    apart = {name: tensor.cpu().clone().contiguous() for name, tensor in tensors.items()}
+    return zlib.compress(write_tensors(apart), 9)
 
 
 def _unpacked(chunk: bytes) -> Record:
