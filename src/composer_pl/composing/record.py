@@ -5,6 +5,7 @@ models, versions) and `coPl`, the drawing itself: a compressed safetensors file,
 stranger's picture runs no code.
 """
 
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -64,10 +65,11 @@ def write_pictures(out: Path, made: Made, composer: Composer, *, first: int = 0)
         composer: Whose pictures they are.
         first: Number of the first one.
     """
-    models, machine = composer.identity, machine_facts(composer, made.drawing)
+    drawing = replace(made.drawing, recipe=_self_contained(made.drawing.recipe))
+    models, machine = composer.identity, machine_facts(composer, drawing)
     paths = []
     for index, picture in enumerate(made.pictures):
-        record = Record(drawing=made.drawing, index=index, models=models, machine=machine)
+        record = Record(drawing=drawing, index=index, models=models, machine=machine)
         path = out / f"{first + index:03d}.png"
         with replacing(path) as temporary:
             picture.save(temporary, "PNG", pnginfo=_chunks(record))
@@ -150,7 +152,7 @@ def _summary(record: Record) -> dict[str, Any]:
         "task": drawing.task,
         "conditions": told(drawing.parts),
         "against": told(drawing.against),
-        "recipe": recipe_to_dict(drawing.recipe),
+        "recipe": recipe_to_dict(_told(drawing.recipe)),
         "seed": drawing.seed,
         "picture": record.index,
         "of": drawing.n,
@@ -179,7 +181,7 @@ def _packed(record: Record) -> bytes:
         "size": drawing.size,
         "place": drawing.place,
         "index": record.index,
-        "recipe": recipe_to_dict(_self_contained(drawing.recipe)),
+        "recipe": recipe_to_dict(drawing.recipe),
         "upsampling": None if drawing.upsampling is None else recipe_to_dict(drawing.upsampling),
         "notes": {"parts": drawing.parts.notes, "against": drawing.against.notes},
         "facts": {"parts": drawing.parts.facts, "against": drawing.against.facts},
@@ -234,6 +236,20 @@ def _unpacked(chunk: bytes) -> Record:
     if not 0 <= index < drawing.n:
         raise ValueError(f"picture {index} of {drawing.n}")
     return Record(drawing=drawing, index=index, models=models, machine=dict(header["machine"]))
+
+
+def _told(recipe: SamplingRecipe) -> SamplingRecipe:
+    """The recipe with digests in place of masks, which nobody reads as text."""
+    conditions = {
+        name: replace(own, region=_short(own.region)) for name, own in recipe.conditions.items()
+    }
+    return replace(recipe, conditions=conditions)
+
+
+def _short(region: str) -> str:
+    if not region.startswith("data:"):
+        return region
+    return f"mask sha256 {hashlib.sha256(region.encode()).hexdigest()}"
 
 
 def _self_contained(recipe: SamplingRecipe) -> SamplingRecipe:
