@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +68,12 @@ def given(composer: "Composer", option: str, text: str) -> "Parts":
             f"Reading {option} {text!r}: expected NAME=VALUE, such as color=#0b3d91,#fff. "
             f"Next: correct it."
         )
-    return composer.read(name.strip(), value)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        part = composer.read(name.strip(), value)
+    for warning in told:  # what a plugin takes for granted about a file, such as its polarity
+        print(warning.message, file=sys.stderr)
+    return part
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
@@ -91,7 +97,9 @@ def tell_progress(step: int, steps: int) -> None:
     print(f"\rstep {step}/{steps}", end="\n" if step == steps else "", file=sys.stderr, flush=True)
 
 
-def upsampling_recipe(steps: int | None, upsampler: str | None) -> "SamplingRecipe | None":
+def upsampling_recipe(
+    steps: int | None, upsampler: Sequence[str] | None
+) -> "SamplingRecipe | None":
     """The upsampler's recipe of `--upsampler-steps`; None is the default.
 
     Raises:
@@ -109,3 +117,44 @@ def upsampling_recipe(steps: int | None, upsampler: str | None) -> "SamplingReci
             "none. Next: add --upsampler FOLDER, or leave --upsampler-steps out."
         )
     return replace(UPSAMPLING, steps=steps)
+
+
+def assignments(option: str, texts: Sequence[str], example: str) -> dict[str, str]:
+    """Read texts of the form `NAME=VALUE`, each name once.
+
+    Raises:
+        UserInputError: A text is malformed, or a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (equals and name and value):
+            raise UserInputError(
+                f"Reading {option} {text!r}: expected NAME=VALUE, such as {example}. "
+                f"Next: correct it."
+            )
+        if name in found:
+            raise UserInputError(
+                f"Reading {option} {text!r}: {name} was given before as {found[name]!r}. "
+                f"Next: leave one out."
+            )
+        found[name] = value
+    return found
+
+
+def numbers(option: str, texts: Sequence[str]) -> dict[str, float]:
+    """Read texts of the form `NAME=NUMBER`, each name once.
+
+    Raises:
+        UserInputError: A text is malformed, or a name is given twice.
+    """
+    found = {}
+    for name, value in assignments(option, texts, "sketch=0.5").items():
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise UserInputError(
+                f"Reading {option} {name}={value}: expected a number, such as sketch=0.5. "
+                f"Next: correct it."
+            ) from None
+    return found

@@ -79,13 +79,26 @@ class Plan:
     finish: Callable[[Path, Sequence["Made"]], str] = field(default=lambda folder, made: "")
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+def add_common_arguments(parser: argparse.ArgumentParser, task: ModuleType) -> None:
     """Options of every task."""
     add = parser.add_argument
+    if getattr(task, "CONFINED", ""):
+        add(
+            "--inside",
+            metavar="MASK",
+            help="confine the change to a region of the picture: a mask of its size, white is "
+            "inside, or a box top,left,bottom,right in shares; outside, every pixel stays",
+        )
     add("--ckpt", required=True, metavar="C", help="a shipped model, a model folder or .ckpt file")
-    add("--upsampler", metavar="U", help="an upsampler for that model")
+    add(
+        "--upsampler",
+        action="append",
+        metavar="U",
+        help="an upsampler for that model; a second one for a cascade",
+    )
     add("--out", required=True, metavar="DIR", help="folder to write to")
-    add("-n", type=int, default=4, help="how many pictures")
+    pictures = getattr(task, "PICTURES", 4)
+    add("-n", type=int, default=pictures, help=f"how many pictures; default: {pictures}")
     add("--seed", type=int, default=0, help="picture i of a seed is always the same")
     add_recipe_arguments(parser)
     add(
@@ -110,6 +123,7 @@ def run_task(task: ModuleType, args: argparse.Namespace) -> int:
     from composer_pl.composing.drawing import make
     from composer_pl.composing.record import write_pictures
     from composer_pl.composing.tasks.frame import TaskSettings
+    from composer_pl.composing.tasks.region import within
     from composer_pl.files import replacing
 
     out = check_output(args.out)
@@ -128,7 +142,11 @@ def run_task(task: ModuleType, args: argparse.Namespace) -> int:
         n=args.n, seed=args.seed, recipe=recipe, upsampling=upsampling, size=size, progress=progress
     )
     planned = task.plan(args, Session(composer=composer, settings=settings))
-    made = [make(composer, drawing, progress=progress) for drawing in planned.drawings]
+    drawings = planned.drawings
+    if region := getattr(args, "inside", None):
+        picture = getattr(args, task.CONFINED)
+        drawings = [within(composer, drawing, picture, region) for drawing in drawings]
+    made = [make(composer, drawing, progress=progress) for drawing in drawings]
     sheet = _sheet(composer, planned, made)
     count = 0
     with writing(out):

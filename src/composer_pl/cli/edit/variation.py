@@ -9,12 +9,15 @@ if TYPE_CHECKING:
     from composer_pl.models.recipe import SamplingRecipe
 
 HELP = "Keep some parts of a picture and let chance decide the rest."
+CONFINED = "picture"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The task's own options."""
     parser.add_argument("picture", metavar="PICTURE", help="a photo or parts.safetensors")
-    parser.add_argument("--keep", default="", metavar="A,B", help="parts to keep; default: all")
+    parser.add_argument(
+        "--keep", default="", metavar="A,B", help="parts to keep; default: all but pixels"
+    )
     parser.add_argument("--drop", default="", metavar="A,B", help="parts to leave out of those")
     parser.add_argument("--caption", default="", help="text that goes with the picture")
 
@@ -31,8 +34,12 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
     from composer_pl.cli.settings import parse_names
     from composer_pl.composing.tasks.variation import variation
 
-    parts = session.parts(args.picture, parse_names(args.keep) or None, caption=args.caption)
+    keep = parse_names(args.keep) or None
     drawing = variation(
-        session.composer, parts, drop=parse_names(args.drop), settings=session.settings
+        session.composer,
+        session.parts(args.picture, keep, caption=args.caption),
+        keep=keep,
+        drop=parse_names(args.drop),
+        settings=session.settings,
     )
     return Plan(drawings=[drawing], sources=[args.picture])

@@ -6,7 +6,7 @@ shown, written into a picture, done again, and confined to a region.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -190,3 +190,40 @@ def drawing_of(
         noise=noise,
         task=task,
     )
+
+
+def bidirectional(
+    composer: Composer,
+    picture: Source,
+    before: Parts,
+    after: Parts,
+    *,
+    settings: TaskSettings,
+    task: str,
+) -> Drawing:
+    """Walk a picture back to noise under its own parts, then draw under changed ones.
+
+    The change is the difference between the two sets, which guidance enlarges (paper, bidirectional
+    guidance). Nothing is drawn at random, so there is one picture, whatever `settings.n` says.
+
+    Args:
+        composer: The model.
+        picture: What is changed.
+        before: The set c1: parts that are true of the picture.
+        after: The set c2.
+        settings: See there.
+        task: For messages and the record.
+
+    Raises:
+        UserInputError: The picture is none, or the recipe does not walk back.
+    """
+    recipe = inverting_recipe(settings, task=task)
+    noise = composer.invert(
+        picture_of(picture, task=task),
+        before,
+        recipe=recipe,
+        size=settings.size,
+        progress=settings.progress,
+    )
+    one = replace(settings, n=1)
+    return drawing_of(one, after, task=task, recipe=recipe, against=before, noise=noise)

@@ -8,6 +8,8 @@ from composer_pl.composing.tasks.frame import DEFAULTS, Source, TaskSettings, dr
 from composer_pl.errors import UserInputError
 
 TASK = "variation"
+PIXELS = ("intensity", "masking")
+"""Customary names of conditions that hold pixels themselves."""
 
 
 def variation(
@@ -24,7 +26,7 @@ def variation(
     Args:
         composer: The model.
         picture: What is varied.
-        keep: Parts to keep; None keeps all.
+        keep: Parts to keep; None keeps all but `PIXELS`, which leave nothing to chance.
         drop: Parts to leave out of those.
         caption: Text that goes with the picture.
         settings: See there.
@@ -34,6 +36,8 @@ def variation(
         TaskNeedsError: The model does not know a part.
     """
     parts = parts_of(composer, picture, keep, task=TASK, caption=caption, seed=settings.seed)
+    if keep is None:
+        parts = parts.drop(*(name for name in PIXELS if name in parts and name not in drop))
     parts = parts.drop(*drop)
     if not parts:
         raise UserInputError(
