@@ -356,6 +356,71 @@ def test_a_renderers_empty_sky_is_the_farthest(tmp_path, near):
     assert value[0, 0, 0] == 0
 
 
+def distances() -> np.ndarray:
+    """A floor that comes nearer downwards under a far wall; in metres."""
+    rows = np.linspace(20, 2, 24)[:, None].repeat(30, 1).astype(np.float32)
+    rows[:8] = 40
+    return rows
+
+
+def save(path, levels) -> str:
+    Image.fromarray(levels).save(path)
+    return str(path)
+
+
+def test_a_reversed_map_is_known_by_its_dark_lower_part(tmp_path):
+    near = (255 / distances() * 2).astype(np.uint8)
+    right = Depth().read(save(tmp_path / "right.png", near))
+    path = save(tmp_path / "reversed.png", 255 - near)
+    with pytest.warns(UserWarning, match=r"black is near. Next: add \?near=white"):
+        assert torch.allclose(Depth().read(path), right, atol=1e-6)
+    assert torch.allclose(Depth().read(f"{path}?near=white"), 1 - right, atol=1e-6)
+    assert torch.allclose(Depth().read(f"{path}?near=black"), right, atol=1e-6)
+
+
+def test_distances_become_inverse_depth(tmp_path):
+    path = save(tmp_path / "metres.tiff", distances())
+    inverse = torch.from_numpy(1 / distances())[None]
+    expected = (inverse - 1 / 40) / (1 / 2 - 1 / 40)
+    stated = Depth().read(f"{path}?near=metric")
+    torch.testing.assert_close(stated, expected, rtol=0, atol=1e-6)
+    with pytest.warns(UserWarning, match="distances"):
+        assert torch.equal(Depth().read(path), stated)
+
+
+def test_a_sensors_millimetres_read_as_metres_do_and_holes_are_far(tmp_path):
+    millimetres = (distances() * 1000).astype(np.uint16)
+    millimetres[3, 4] = 0
+    value = Depth().read(save(tmp_path / "mm.png", millimetres) + "?near=metric")
+    assert value[0, 3, 4] == 0
+    expected = torch.from_numpy(2 / distances())[None] * (value > 0)
+    torch.testing.assert_close(value, expected, rtol=0, atol=0.002)
+
+
+def test_a_far_plane_of_a_renderer_is_the_farthest(tmp_path):
+    levels = distances()
+    levels[:4] = 1e10
+    with pytest.warns(UserWarning, match="distances"):
+        value = Depth().read(save(tmp_path / "a.tiff", levels))
+    assert value[0, :4].eq(0).all()
+    assert value[0, 4:].min() > 0.04
+
+
+def test_one_wild_pixel_does_not_flatten_a_map(tmp_path):
+    levels = np.linspace(0, 1000, 4096).reshape(64, 64).astype(np.uint16)
+    plain = Depth().read(save(tmp_path / "a.png", levels))
+    levels[0, 0] = 65535
+    wild = Depth().read(save(tmp_path / "b.png", levels))
+    torch.testing.assert_close(wild.flatten()[1:], plain.flatten()[1:], rtol=0, atol=0.01)
+
+
+def test_a_map_that_is_even_from_top_to_bottom_keeps_its_polarity(tmp_path):
+    levels = np.linspace(0, 255, 30)[None].repeat(20, 0).astype(np.uint8)
+    value = Depth().read(save(tmp_path / "a.png", levels))
+    assert value[0, 0, 0] == 0
+    assert value[0, 0, -1] == 1
+
+
 @pytest.mark.parametrize("found", ["colours", "one level", "missing"])
 def test_what_is_no_depth_map_is_refused(tmp_path, found):
     path = tmp_path / "a.png"
