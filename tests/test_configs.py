@@ -7,9 +7,10 @@ import torch
 
 from composer_pl.cli.fit import configured, quieten
 from composer_pl.cli.kinds import KINDS
-from composer_pl.cli.planners import base_settings
+from composer_pl.cli.planners import base_settings, upsampler_settings
 from composer_pl.cli.training import ComposerCLI
 from composer_pl.models.base import ComposerModel
+from composer_pl.models.upsampler import UpsamplerModel
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -20,10 +21,20 @@ def parsed(config, *overrides):
     return configured(["--config", str(config), *overrides], prog="composer-pl fit").config
 
 
+def meta_upsampler(section):
+    backbone, process, upsampling = upsampler_settings(section)
+    return UpsamplerModel(backbone, process, {}, upsampling)
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_parses_and_its_model_builds(config):
     parsed_config = parsed(config)
     section = parsed_config["model"].as_dict()
+    if parsed_config["kind"] == "upsampler":
+        with torch.device("meta"):
+            upsampler = meta_upsampler(section)
+        assert upsampler.names == ()
+        return
     if parsed_config["kind"] != "base":
         plan = KINDS[parsed_config["kind"]].plan(section, {"batch_size": 1})
         assert plan.total_parameters > 0
@@ -109,3 +120,52 @@ def test_the_paper_config_trains_steps_at_reduced_width(tmp_path):
     assert "backbone.head.weight" in moved
     assert any(name.startswith("backbone.encoder.0") for name in moved)
     assert (tmp_path / "checkpoints" / "step-00000002.ckpt").is_file()
+
+
+class Large:
+    """Two batches of large pictures, as an upsampler is trained on."""
+
+    def __init__(self, side):
+        self.side = side
+
+    def __len__(self):
+        return 2
+
+    def __iter__(self):
+        for number in range(2):
+            generator = torch.Generator().manual_seed(number)
+            coarse = torch.rand(2, 3, 32, 32, generator=generator) * 2 - 1
+            picture = torch.nn.functional.interpolate(coarse, self.side, mode="bilinear")
+            numbers = torch.tensor([2 * number, 2 * number + 1])
+            yield {
+                "source": picture,
+                "image": picture,
+                "caption": ["", ""],
+                "index": numbers,
+                "key": numbers,
+                "identity": numbers,
+            }
+
+
+@pytest.mark.parametrize(("name", "channels"), [("upsample-256", 16), ("upsample-1024", 8)])
+def test_an_upsampler_config_trains_steps_at_reduced_width(tmp_path, name, channels):
+    """Crops, corruption and attention as configured; only the width and the machine differ."""
+    cli = ComposerCLI(
+        "fit",
+        [
+            *("--config", str(ROOT / "configs" / f"{name}.yaml"), "--data.root", str(tmp_path)),
+            *("--model.backbone.channels", str(channels), "--model.backbone.head_dim", "8"),
+            *("--model.compile", "false", "--trainer.accelerator", "cpu"),
+            *("--trainer.max_steps", "2", "--trainer.logger", "false"),
+            *("--trainer.default_root_dir", str(tmp_path), "--previews.every_n_steps", "0"),
+        ],
+    )
+    quieten()
+    system = cli.model
+    before = {name: p.detach().clone() for name, p in system.model.named_parameters()}
+    batches = Large(system.model.config.resolution)
+    cli.trainer.fit(system, batches, batches)
+    assert cli.trainer.global_step == 2
+    moved = {n for n, p in system.model.named_parameters() if not torch.equal(p, before[n])}
+    assert "backbone.head.weight" in moved
+    assert any(name.startswith("backbone.encoder.0") for name in moved)

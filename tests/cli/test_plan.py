@@ -1,11 +1,16 @@
 """`composer-pl plan`: the paper's configuration against a count that reads no module."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from composer_pl.cli import main
+from composer_pl.cli.fit import configured
+from composer_pl.cli.planners import upsampler_settings
+from composer_pl.models.upsampler import UpsamplerModel
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -40,7 +45,8 @@ def unet(width, mult, blocks, attended, context, inputs, outputs):
         return 2 * a + conv(a, b) + linear(time, 2 * b) + 2 * b + conv(b, b) + skip
 
     def attention(c):
-        return 2 * c + conv(c, 3 * c, 1) + linear(context, 2 * c) + conv(c, c, 1)
+        to_context = linear(context, 2 * c) if context else 0
+        return 2 * c + conv(c, 3 * c, 1) + to_context + conv(c, c, 1)
 
     widths = [width * m for m in mult]
     total = linear(width, time) + linear(time, time) + conv(inputs, width)
@@ -53,7 +59,7 @@ def unet(width, mult, blocks, attended, context, inputs, outputs):
         if level < len(widths) - 1:
             total += res(out, out)
             stored.append(out)
-    total += 2 * res(channels, channels) + attention(channels)
+    total += 2 * res(channels, channels) + (attention(channels) if attended else 0)
     for level in reversed(range(len(widths))):
         out = widths[level]
         for block in range(blocks + 1):
@@ -94,6 +100,58 @@ def test_the_paper_model_has_two_billion_parameters_by_an_independent_count(plan
     }
     assert plan["parameters"] == expected
     assert 2.05e9 < plan["total_parameters"] < 2.25e9
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "mult", "blocks", "attended", "papers"),
+    [
+        ("upsample-256", 384, (1, 2, 3, 4), 3, {3}, 1.1e9),
+        ("upsample-1024", 192, (1, 1, 2, 2, 4, 4), 2, {5}, 0.3e9),
+    ],
+)
+def test_the_upsamplers_have_the_papers_size_by_an_independent_count(
+    name, width, mult, blocks, attended, papers
+):
+    """x_t and the small picture go in, the level of noise is embedded as timesteps are."""
+    argv = ["--config", str(ROOT / "configs" / f"{name}.yaml")]
+    backbone, process, upsampling = upsampler_settings(
+        configured(argv, prog="composer-pl plan").config["model"].as_dict()
+    )
+    level = linear(width, 4 * width) + linear(4 * width, 4 * width)
+    expected = unet(width, mult, blocks, attended, 0, 3 + 3, 3) + level
+    for levels, count in ((backbone.attention_levels, expected), ((), None)):
+        with torch.device("meta"):
+            model = UpsamplerModel(
+                replace(backbone, attention_levels=levels), process, {}, upsampling
+            )
+        found = sum(p.numel() for p in model.parameters())
+        count = unet(width, mult, blocks, set(), 0, 6, 3) + level if count is None else count
+        assert found == count
+        assert found == pytest.approx(papers, rel=0.1), "with attention and without"
+
+
+def test_an_upsampler_is_planned_on_its_crops(tmp_path, capsys):
+    path = tmp_path / "up.yaml"
+    path.write_text(
+        "kind: upsampler\n"
+        "model:\n"
+        "  backbone: {channels: 8, channel_mult: [1, 2], num_res_blocks: 1, attention_levels: [],\n"
+        "    context_dim: 0, hint_channels: 0, in_channels: 6, out_channels: 3, resolution: 32,\n"
+        "    trained_side: 16}\n"
+        "  upsampling: {factor: 4}\n"
+        "data: {batch_size: 3}\n"
+    )
+    plans = []
+    for side in ("16", "32"):
+        words = ["--json", "--set", f"model.backbone.trained_side={side}"]
+        assert main(["plan", "--config", str(path), *words]) == 0
+        plans.append(json.loads(capsys.readouterr().out))
+    crop, whole = plans
+    assert (crop["resolution"], whole["resolution"]) == (16, 32)
+    assert crop["dropout"] is None
+    assert list(crop["parameters"]) == ["backbone", "noise level"]
+    ratio = whole["flops_forward"]["backbone"] / crop["flops_forward"]["backbone"]
+    assert 3.7 < ratio < 4, "four times the pixels, but for the embedding of the timestep"
 
 
 def test_context_and_dropout_are_the_papers(plan):

@@ -150,11 +150,12 @@ class UpsamplerModel(nn.Module):
             keys: One key a sample, from which corruptions are drawn.
         """
         config = self.upsampling
-        if config.degradation != "none":
-            low = blind_degraded(
-                picture, factor=config.factor, keys=keys, strength=config.degradation
-            ).to(low)
-        return gaussian_blurred(low, config.blur_sigma)
+        with torch.autocast(low.device.type, enabled=False):  # pictures keep their precision
+            if config.degradation != "none":
+                low = blind_degraded(
+                    picture, factor=config.factor, keys=keys, strength=config.degradation
+                ).to(low)
+            return gaussian_blurred(low, config.blur_sigma)
 
     def diffused(
         self, picture: Float[Tensor, "b 3 big_h big_w"], low: Float[Tensor, "b 3 h w"]
