@@ -1,0 +1,164 @@
+"""`composer-pl edit TASK`: each task from the command line, and what it answers to mistakes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from fakes import FakeCaption, FakeGlobal, FakeLocal
+from PIL import Image
+from tiny import TINY
+
+from composer_pl.cli import main
+from composer_pl.cli.edit import TASKS
+from composer_pl.composing.composer import Composer
+from composer_pl.composing.parts import Parts
+from composer_pl.composing.record import read_record
+from composer_pl.diffusion.process import ProcessConfig
+from composer_pl.models.base import ComposerModel
+
+pytestmark = pytest.mark.usefixtures("fake_plugins")
+
+CONDITIONS = {
+    "caption": FakeCaption,
+    "semantics": FakeGlobal,
+    "color": FakeGlobal,
+    "sketch": FakeLocal,
+    "instances": FakeLocal,
+    "intensity": FakeLocal,
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Two models, two photos and parts in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name, known in (("model", list(CONDITIONS)), ("poor", ["sketch"])):
+        torch.manual_seed(0)
+        plugins = {condition: CONDITIONS[condition]() for condition in known}
+        model = ComposerModel(TINY, ProcessConfig(prediction="v"), plugins)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+        Composer(model).save_pretrained(name)
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save("a.png")
+    Image.new("RGB", (50, 50), "red").save("b.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def edit(task, *arguments, steps=2, model="model"):
+    options = ["--ckpt", model, "--out", "out", "--steps", str(steps)]
+    return main(["edit", task, *arguments, *options])
+
+
+RUNS = {
+    "text": ["a bad cafe"],
+    "variation": ["a.png", "--keep", "sketch,color"],
+    "mix": ["--part", "sketch=a.png", "--part", "color=b.png", "--weight", "color=2"],
+    "style": ["b.png", "a.png", "--strength", "0.5"],
+    "translation": ["a.png", "a bad cafe"],
+    "colorization": ["a.png", "--palette", "b.png", "--keep-luma"],
+    "pose": ["a.png", "--like", "b.png"],
+}
+
+
+@pytest.mark.parametrize("task", RUNS)
+def test_a_task_writes_pictures_that_carry_what_made_them(folder, capsys, task):
+    assert edit(task, *RUNS[task]) == 0
+    count = 1 if task == "translation" else 4
+    assert f"{count} pictures by {task} from" in capsys.readouterr().out
+    record = read_record(f"out/{count - 1:03d}.png")
+    assert record.drawing.task == task
+    assert record.index == count - 1
+    assert not (folder / f"out/{count:03d}.png").exists()
+    assert Parts.load("out/parts.safetensors") == record.drawing.parts
+    with Image.open("out/sheet.png") as sheet:
+        assert sheet.width > 192
+
+
+def test_parts_of_a_file_are_those_of_its_photo(folder):
+    assert edit("variation", "a.png", "--keep", "sketch") == 0
+    first = (folder / "out/000.png").read_bytes()
+    kept = (folder / "out/parts.safetensors").rename("kept.safetensors")
+    assert edit("variation", str(kept), "--keep", "sketch") == 0
+    assert (folder / "out/000.png").read_bytes() == first
+
+
+def test_the_recipe_is_a_file_changed_by_options(folder):
+    (folder / "recipe.yaml").write_text("guidance: 5\nconditions: {sketch: 0.5}\n")
+    options = ["--recipe", "recipe.yaml", "--with", "conditions.sketch.end=0.6"]
+    assert edit("variation", "a.png", "--keep", "sketch", *options) == 0
+    recipe = read_record("out/000.png").drawing.recipe
+    assert (recipe.guidance, recipe.steps) == (5, 2)
+    assert (recipe.conditions["sketch"].weight, recipe.conditions["sketch"].end) == (0.5, 0.6)
+
+
+def test_a_change_can_be_confined_to_a_box(folder):
+    where = ["--inside", "0.25,0.25,0.75,0.6"]
+    assert edit("variation", "a.png", "--keep", "color", *where, "-n", "1") == 0
+    with Image.open("a.png") as before, Image.open("out/000.png") as after:
+        difference = np.any(np.asarray(before) != np.asarray(after.convert("RGB")), axis=-1)
+    assert difference[10:30, 15:36].any()
+    difference[10:30, 15:36] = False
+    assert not difference.any()
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "message"),
+    [
+        ("variaton", ["a.png"], "did you mean 'variation'"),
+        ("variation", ["a.png", "--keep", "skech"], "did you mean 'sketch'"),
+        ("variation", ["absent.png"], "absent.png"),
+        ("variation", ["notes.txt"], "notes.txt"),
+        ("variation", ["a.png", "--with", "conditions.depth=2"], "depth"),
+        ("variation", ["a.png", "--keep", "color", "--with", "conditions.sketch=2"], "no part of"),
+        ("variation", ["a.png", "--with", "guidence=2"], "did you mean 'guidance'"),
+        ("variation", ["a.png", "--inside", "0,0,0,0"], "Reading the region"),
+        ("variation", ["a.png", "--upsampler-steps", "3"], "needs an --upsampler"),
+        ("text", [" "], "found an empty one"),
+        ("text", ["a", "--best-of", "2"], "need a --prior"),
+        ("text", ["a", "--prior", "model"], "prior"),
+        ("mix", [], "found none"),
+        ("mix", ["--part", "sketch"], "such as sketch=photo.png"),
+        ("mix", ["--part", "sketch=a.png", "--part", "sketch=b.png"], "was given before"),
+        ("mix", ["--part", "sketch=a.png", "--weight", "color=2"], "a weight is given for 'color'"),
+        ("mix", ["--part", "sketch=a.png", "--weight", "sketch=much"], "expected a number"),
+        ("style", ["b.png", "a.png", "--strength", "2"], "must be in 0..1"),
+        ("translation", ["a.png", ""], "found an empty one"),
+        ("translation", ["a.png", "a", "--sampler", "dpmpp_2m"], "found sampler dpmpp_2m"),
+        ("translation", ["out.safetensors", "a"], "out.safetensors"),
+        ("colorization", ["a.png", "--palette", "c.png"], "c.png"),
+        ("pose", ["a.png"], "maps of a pose"),
+        ("pose", ["a.png", "--like", "b.png", "--maps", "color"], "found color"),
+    ],
+)
+def test_mistakes_are_one_line_with_exit_code_2(folder, capsys, task, arguments, message):
+    assert edit(task, *arguments) == 2
+    told = capsys.readouterr().err.strip()
+    assert message in told
+    assert told.count("\n") == 0
+    assert "Next: " in told
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("task", ["text", "translation", "colorization", "style", "pose", "tryon"])
+def test_a_poor_model_names_what_it_lacks_and_has(folder, capsys, task):
+    arguments = {**RUNS, "tryon": ["a.png", "b.png", "--mask", "0,0,0.5,1"]}[task]
+    if task == "pose":
+        arguments = ["a.png", "--like", "b.png", "--maps", "sketch"]
+    assert edit(task, *arguments, model="poor") == 2
+    told = capsys.readouterr().err
+    assert f"Editing by {task}: it needs" in told
+    assert "trained with sketch. Next:" in told
+
+
+def test_help_names_every_task_and_imports_no_torch():
+    code = (
+        "import sys\nfrom composer_pl.cli import main\n"
+        "assert main(['edit', '--help']) == 0 and main(['edit', 'style', '--help']) == 0\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(name in done.stdout for name in TASKS)
