@@ -72,11 +72,16 @@ class Settings:
 def draw_focused(
     keep: Tensor, names: Sequence[str], generator: torch.Generator, focus: dict[str, float]
 ) -> Tensor:
-    """Turn shares of a keep mask `(n, b)` into samples that keep one condition alone."""
+    """Turn shares of a keep mask `(n, b)` into samples that keep one condition alone.
+
+    Conditions that the model does not know are passed over.
+    """
     keep = keep.clone()
     event = torch.rand(keep.shape[1], generator=generator)
     low = 0.0
     for name, share in focus.items():
+        if name not in names:
+            continue
         chosen = (event >= low) & (event < low + share)
         keep[:, chosen] = False
         keep[list(names).index(name), chosen] = True

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from composer_pl.composing.mistakes import (
 )
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.provenance import refuse_strangers
-from composer_pl.composing.requests import check_conditions, check_noise
+from composer_pl.composing.requests import check_conditions, check_noise, check_request
 from composer_pl.composing.settings import reconfigured
 from composer_pl.composing.values import model_values
 from composer_pl.errors import UserInputError
@@ -33,11 +32,6 @@ from composer_pl.models.sampling import invert, sample, sample_keys, starting_no
 from composer_pl.models.storage import load_model, load_upsampler, save_model
 from composer_pl.models.upsampler import UpsamplerModel
 from composer_pl.sheet import to_pil
-
-MAX_PICTURES = 10_000
-"""Most pictures of one call; more are several calls with several seeds."""
-MAX_ENLARGEMENT = 16
-"""Longest side of a picture as a multiple of the side that the model was trained at."""
 
 
 class Composer:
@@ -112,16 +106,16 @@ class Composer:
         """
         usable_device(device)  # before a large file is read
         model = load_model(path, averaged=averaged)
-        alone = upsampler is None or isinstance(upsampler, str | Path)
-        several = [upsampler] if alone and upsampler else list(upsampler or ())
-        names = [_stage(i) for i in range(len(several))]
+        if upsampler is None or isinstance(upsampler, str | Path):
+            upsampler = [upsampler] if upsampler else []
+        names = [_stage(i) for i in range(len(upsampler))]
         return cls(
             model,
             device=device,
             canvas=canvas,
             settings=settings,
-            upsampler=[load_upsampler(one, averaged=averaged) for one in several],
-            origins={"base": str(path)} | dict(zip(names, map(str, several), strict=True)),
+            upsampler=[load_upsampler(one, averaged=averaged) for one in upsampler],
+            origins={"base": str(path)} | dict(zip(names, map(str, upsampler), strict=True)),
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -258,7 +252,7 @@ class Composer:
         """What the base model draws, in [-1, 1] on the CPU; see `compose`."""
         side = self.side
         height, width = size or (side, side)
-        self._check(n, (height, width))
+        check_request(self.model, self.cascade, n=n, size=(height, width))
         if not isinstance(against, Parts):
             names = (against,) if isinstance(against, str) else tuple(against)
             against = parts.only(*names)
@@ -305,7 +299,7 @@ class Composer:
             UserInputError: It is no picture, or the model answers NaN.
         """
         height, width = size or (self.side, self.side)
-        self._check(1, (height, width))
+        check_request(self.model, self.cascade, n=1, size=(height, width))
         refuse_strangers(parts, self.model.plugins, self.decomposer.plugins)
         recipe = recipe or SamplingRecipe(sampler="ddim")
         noise = invert(
@@ -386,20 +380,6 @@ class Composer:
             progress=progress,
         )
         return [to_pil((picture + 1) / 2) for picture in larger]
-
-    def _check(self, n: int, size: tuple[int, int]) -> None:
-        if not 1 <= n <= MAX_PICTURES:
-            raise UserInputError(
-                f"Composing a picture: n must be at least 1 and at most {MAX_PICTURES}, found {n}. "
-                f"Next: correct it; several seeds give more pictures."
-            )
-        multiple = lcm(self.model.config.side_multiple, self.cascade.side_multiple())
-        most = MAX_ENLARGEMENT * self.model.config.resolution
-        if any(side % multiple or not multiple <= side <= most for side in size):
-            raise UserInputError(
-                f"Composing a picture: both sides must be multiples of {multiple} up to {most}, "
-                f"found {size[0]}x{size[1]}. Next: correct the size."
-            )
 
 
 def _stage(number: int) -> str:

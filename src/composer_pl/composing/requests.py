@@ -1,12 +1,46 @@
 """Requests to a composer, held against its model before anything is drawn."""
 
 from collections.abc import Iterable
+from math import lcm
 
 from torch import Tensor
 
+from composer_pl.composing.cascade import Cascade
 from composer_pl.composing.mistakes import UnknownToModelError
 from composer_pl.errors import UserInputError
+from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
+
+MAX_PICTURES = 10_000
+"""Most pictures of one call; more are several calls with several seeds."""
+MAX_ENLARGEMENT = 16
+"""Longest side of a picture as a multiple of the side that the model was trained at."""
+
+
+def check_request(model: ComposerModel, cascade: Cascade, *, n: int, size: tuple[int, int]) -> None:
+    """Refuse a number or size of pictures that cannot be drawn.
+
+    Args:
+        model: That draws.
+        cascade: That enlarges.
+        n: How many.
+        size: Height and width before enlarging.
+
+    Raises:
+        UserInputError: It is one.
+    """
+    if not 1 <= n <= MAX_PICTURES:
+        raise UserInputError(
+            f"Composing a picture: n must be at least 1 and at most {MAX_PICTURES}, found {n}. "
+            f"Next: correct it; several seeds give more pictures."
+        )
+    multiple = lcm(model.config.side_multiple, cascade.side_multiple())
+    most = MAX_ENLARGEMENT * model.config.resolution
+    if any(side % multiple or not multiple <= side <= most for side in size):
+        raise UserInputError(
+            f"Composing a picture: both sides must be multiples of {multiple} up to {most}, "
+            f"found {size[0]}x{size[1]}. Next: correct the size."
+        )
 
 
 def check_conditions(recipe: SamplingRecipe, *, given: Iterable[str], known: Iterable[str]) -> None:
