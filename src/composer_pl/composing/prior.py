@@ -6,10 +6,11 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
-from composer_pl.composing.composer import MAX_PICTURES, Composer
+from composer_pl.composing.composer import Composer
 from composer_pl.composing.mistakes import UnknownToModelError
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.provenance import facts_of, refuse_strangers
+from composer_pl.composing.requests import MAX_PICTURES
 from composer_pl.errors import RepresentationError, UserInputError
 from composer_pl.models.prior import PriorModel
 from composer_pl.models.prior_sampling import PriorRecipe, sample_embeddings
