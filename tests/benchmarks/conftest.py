@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2] / "benchmarks"
-for folder in ("scene_model", "composition"):
+for folder in ("cascade", "scene_model", "composition", "prior"):
     sys.path.insert(0, str(ROOT / folder))
 
 

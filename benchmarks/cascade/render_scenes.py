@@ -1,7 +1,7 @@
 """Render the scenes of the cascade's benchmark into folders of PNG files; resumable.
 
-`python benchmarks/cascade/bank.py FOLDER` writes `train-256`, `train-1024` and `unseen-1024`. The
-scenes of training and of the test come from different seeds.
+`python benchmarks/cascade/render_scenes.py FOLDER` writes `train-256`, `unseen-1024` and
+`train-1024`. The scenes of training and of the test come from different seeds.
 """
 
 import argparse

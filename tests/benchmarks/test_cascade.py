@@ -1,0 +1,67 @@
+"""Measures of the cascade's benchmark: what they say of pictures whose answer is known."""
+
+import json
+from dataclasses import replace
+
+import measure_cascade
+import pytest
+import torch
+import torch.nn.functional as F
+from cascade_measures import consistency, patch_distance, psnr, sharpness
+from tiny import UPSAMPLER
+
+from composer_pl.diffusion.process import ProcessConfig
+from composer_pl.models.storage import save_model
+from composer_pl.models.upsampler import UpsamplerModel, UpsamplingConfig
+
+
+@pytest.fixture(scope="module")
+def truth():
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(3, 3, 32, 32, generator=generator) * 1.6 - 0.8
+
+
+def small(pictures):
+    return F.interpolate(pictures, scale_factor=0.25, mode="bicubic", antialias=True)
+
+
+def large(pictures):
+    return F.interpolate(pictures, scale_factor=4.0, mode="bicubic", antialias=True)
+
+
+def test_the_truth_is_perfect(truth):
+    assert psnr(truth, truth).min() == 100
+    assert consistency(truth, small(truth)).min() > 90
+    torch.testing.assert_close(sharpness(truth, truth), torch.ones(3))
+    assert patch_distance(truth, truth, patches=500) == 0
+
+
+def test_an_even_error_has_its_decibels_and_no_patch_sees_it(truth):
+    """0.2 of a range of 2 is a tenth: 20 dB; patches have lost their means."""
+    torch.testing.assert_close(psnr(truth + 0.2, truth), torch.full((3,), 20.0))
+    assert patch_distance(truth + 0.2, truth, patches=500) < 1e-3
+
+
+def test_interpolation_is_blunt_and_has_other_patches(truth):
+    found = large(small(truth))
+    assert sharpness(found, truth).max() < 0.3
+    doubled = truth.mean((2, 3), keepdim=True) + 2 * (truth - truth.mean((2, 3), keepdim=True))
+    torch.testing.assert_close(sharpness(doubled, truth), torch.full((3,), 4.0))
+    assert patch_distance(found, truth, patches=500) > 5
+
+
+def test_memory_is_told_of_the_whole_cascade(tmp_path, capsys):
+    """Two tiny stages, from folders; 64 px is where the cascade begins."""
+    stages = []
+    for side in (128, 256):
+        backbone = replace(UPSAMPLER, resolution=side)
+        model = UpsamplerModel(backbone, ProcessConfig(prediction="v"), {}, UpsamplingConfig())
+        save_model(model, tmp_path / str(side))
+        stages += ["--stage", str(side), str(tmp_path / str(side))]
+    measure_cascade.main(
+        ["memory", *stages, "--pictures", "1", "--steps", "1", "--out", str(tmp_path / "out")]
+    )
+    told = json.loads(capsys.readouterr().out)
+    assert told["sides"] == [64, 128, 256]
+    assert told["peak_gib"] >= told["peak_before_gib"] > 0
+    assert (tmp_path / "out" / "cascade-0.png").exists()
