@@ -51,8 +51,8 @@ def load(path: str, overrides: Sequence[str] = ()) -> UpsamplerModel:
         from composer_pl.cli.fit import configured
         from composer_pl.cli.planners import upsampler_settings
 
-        section = configured(["--config", path, *overrides], prog="measure").config["model"].as_dict()
-        backbone, process, upsampling = upsampler_settings(section)
+        config = configured(["--config", path, *overrides], prog="measure").config
+        backbone, process, upsampling = upsampler_settings(config["model"].as_dict())
         model = UpsamplerModel(backbone, process, {}, upsampling)
         return model.eval().requires_grad_(False)
     return load_upsampler(path)
@@ -114,9 +114,7 @@ def memory(args: argparse.Namespace) -> dict[str, object]:
     tiling = Tiling(side=args.tile, overlap=args.tile // 4) if args.tile else None
     tilings = [*[None] * (len(models) - 1), tiling]  # the last stage is the large one
     start = time.perf_counter()
-    found = upsample_in_stages(
-        models, low, recipe, keys=sample_keys(0, len(low)), tilings=tilings
-    )
+    found = upsample_in_stages(models, low, recipe, keys=sample_keys(0, len(low)), tilings=tilings)
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(found):
