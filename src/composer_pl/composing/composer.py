@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -27,6 +28,9 @@ from composer_pl.composing.settings import reconfigured
 from composer_pl.composing.values import model_values
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
+from composer_pl.models.cards import ModelFacts
+from composer_pl.models.export import read_facts
+from composer_pl.models.hub import located, push_to_hub
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.sampling import invert, sample, sample_keys, starting_noise
 from composer_pl.models.storage import load_model, load_upsampler, save_model
@@ -46,6 +50,7 @@ class Composer:
         upsampler: Enlarges what the model draws; several work one after the other (paper: two);
             None leaves pictures at the model's size.
         origins: Where `base`, `upsampler` and `upsampler-2` were loaded from, for the record.
+        facts: What is known of the base model's licence and training, for its card.
 
     Raises:
         UserInputError: There is no such device, a setting is wrong, or the upsampler does not fit
@@ -61,9 +66,11 @@ class Composer:
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         upsampler: UpsamplerModel | Sequence[UpsamplerModel] | None = None,
         origins: Mapping[str, str] | None = None,
+        facts: ModelFacts | None = None,
     ):
         self.device = usable_device(device)
         self.origins = dict(origins or {})
+        self.facts = facts or ModelFacts()
         self.model = model.eval().requires_grad_(False).to(self.device)
         alone = isinstance(upsampler, UpsamplerModel)
         self.cascade = Cascade([upsampler] if alone else list(upsampler or ()), self.device)
@@ -90,7 +97,8 @@ class Composer:
         """Load a model folder or a checkpoint of `composer-pl fit`, and an upsampler to go with it.
 
         Args:
-            path: The folder or file.
+            path: The folder or file, the name of a shipped model, or `owner/name` on the Hub; see
+                docs/models.md.
             device: Where to run.
             averaged: Take the averaged (EMA) weights of a checkpoint.
             canvas: See the class.
@@ -105,7 +113,8 @@ class Composer:
                 fit the model.
         """
         usable_device(device)  # before a large file is read
-        model = load_model(path, averaged=averaged)
+        place = located(path)
+        model = load_model(place, averaged=averaged)
         if upsampler is None or isinstance(upsampler, str | Path):
             upsampler = [upsampler] if upsampler else []
         names = [_stage(i) for i in range(len(upsampler))]
@@ -116,11 +125,34 @@ class Composer:
             settings=settings,
             upsampler=[load_upsampler(one, averaged=averaged) for one in upsampler],
             origins={"base": str(path)} | dict(zip(names, map(str, upsampler), strict=True)),
+            facts=read_facts(place, averaged=averaged),
         )
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the base model as a folder that `from_pretrained` reads."""
-        save_model(self.model, folder)
+    def save_pretrained(self, folder: str | Path, *, facts: ModelFacts | None = None) -> None:
+        """Write the base model, with its card, as a folder that `from_pretrained` reads.
+
+        Args:
+            folder: Made when absent.
+            facts: What its trainer states of licence and training; None states what was loaded.
+
+        Raises:
+            CheckpointError: The disk is full, or the folder is closed.
+        """
+        save_model(self.model, folder, facts=self.facts if facts is None else facts)
+
+    def push_to_hub(self, repository: str, *, private: bool = True) -> str:
+        """Upload the base model to the Hub as `owner/name`; see `composer_pl.models.hub`.
+
+        Returns:
+            The address of the upload.
+
+        Raises:
+            CheckpointError: The Hub did not take it.
+            MissingDependencyError: huggingface_hub is missing.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return push_to_hub(folder, repository, private=private)
 
     @cached_property
     def identity(self) -> dict[str, dict[str, str]]:
