@@ -35,7 +35,7 @@ class PriorRecipe:
     steps: int = 64
     guidance: float = 3.0
     best_of: int = 1
-    max_batch: int = 64
+    max_batch: int = 256
 
     def __post_init__(self) -> None:
         """Refuse what no sampler can do.
