@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from composer_pl.models.recipe import SamplingRecipe
 
 HELP = "A row of pictures, and a film, from one picture to another."
+CONFINED = "first"
 PICTURES = 1
 """Rows by default."""
 CONFINED = "first"

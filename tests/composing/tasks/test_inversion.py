@@ -1,0 +1,57 @@
+"""Inversion as a task: the noise is that of c1, and the picture comes back under the same set."""
+
+import pytest
+import torch
+
+from composer_pl.composing.drawing import make
+from composer_pl.composing.parts import Parts
+from composer_pl.composing.tasks.frame import TaskNeedsError, TaskSettings
+from composer_pl.composing.tasks.inversion import inversion
+from composer_pl.models.recipe import SamplingRecipe
+
+
+def walking(steps, guidance=1.0):
+    recipe = SamplingRecipe(sampler="ddim", steps=steps, guidance=guidance, clip_x_0=False)
+    return TaskSettings(recipe=recipe)
+
+
+def test_the_noise_is_that_of_the_first_set(composer, photo):
+    parts = composer.decompose(photo, names=["sketch", "color"])
+    drawing = inversion(
+        composer, photo, parts.only("sketch"), parts.only("color"), settings=walking(3)
+    )
+    recipe = walking(3).recipe
+    noise = composer.invert(photo, parts.only("sketch"), recipe=recipe)
+    assert torch.equal(drawing.noise, noise)
+    assert set(drawing.parts) == {"color"}
+    assert set(drawing.against) == {"sketch"}
+    assert not torch.equal(composer.invert(photo, Parts({}), recipe=recipe), noise)
+
+
+def test_between_equal_sets_guidance_has_nothing_to_enlarge(composer, photo):
+    parts = composer.decompose(photo, names=["sketch"])
+    plain, strong = (
+        make(composer, inversion(composer, photo, parts, settings=walking(3, weight))).pictures[0]
+        for weight in (1.0, 4.0)
+    )
+    difference = torch.tensor(list(plain.tobytes())).int() - torch.tensor(list(strong.tobytes()))
+    assert difference.abs().max() <= 1
+
+
+def test_more_steps_bring_the_picture_closer(composer, photo):
+    parts = composer.decompose(photo, names=["sketch"])
+    target = composer.target(photo)
+
+    def error(steps):
+        drawing = inversion(composer, photo, parts, settings=walking(steps))
+        drawn = composer.draw(
+            drawing.parts, recipe=drawing.recipe, noise=drawing.noise, against=drawing.against
+        )
+        return (drawn - target).abs().mean()
+
+    assert error(16) < 0.6 * error(3)
+
+
+def test_a_part_that_the_model_does_not_know_is_one_line(poor, photo):
+    with pytest.raises(TaskNeedsError, match="inversion"):
+        inversion(poor, photo, Parts({"color": torch.zeros(3)}))
