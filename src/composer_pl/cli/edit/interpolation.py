@@ -15,7 +15,6 @@ HELP = "A row of pictures, and a film, from one picture to another."
 CONFINED = "first"
 PICTURES = 1
 """Rows by default."""
-CONFINED = "first"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
