@@ -320,6 +320,28 @@ def test_ink_on_transparent_paper_reads_as_strokes(tmp_path):
     assert Sketch().read(path)[0, 20, 40] == 1
 
 
+def test_white_ink_on_transparent_paper_reads_as_strokes(tmp_path):
+    path = drawing(tmp_path / "a.png", (100, 80), (0, 0, 0, 0), (255, 255, 255, 255), "RGBA")
+    dark = drawing(tmp_path / "b.png", (100, 80), (0, 0, 0, 0), (0, 0, 0, 255), "RGBA")
+    assert torch.equal(Sketch().read(path), Sketch().read(dark))
+
+
+@pytest.mark.parametrize("shade", ["ramp", "shadow"])
+@pytest.mark.parametrize("polarity", ["dark strokes", "light strokes"])
+def test_paper_that_was_photographed_in_uneven_light_is_evened_out(tmp_path, shade, polarity):
+    even = np.asarray(Image.open(drawing(tmp_path / "a.png", (200, 160), 230, 40))) / 255
+    across = (
+        np.linspace(0.4, 1, 200)[None] if shade == "ramp" else (np.arange(200) < 90) * 0.4 + 0.6
+    )
+    uneven = even * across
+    uneven = uneven if polarity == "dark strokes" else 1 - uneven
+    Image.fromarray((uneven * 255).astype(np.uint8)).save(tmp_path / "b.png")
+    wanted = Sketch().read(tmp_path / "a.png")[0] > 0.5
+    found = Sketch().read(tmp_path / "b.png")[0]
+    assert found[wanted].min() > 0.3
+    assert (found[~wanted] > 0.3).float().mean() < 0.02
+
+
 def test_thin_strokes_of_a_large_drawing_survive(tmp_path):
     value = Sketch(canvas=64).read(drawing(tmp_path / "a.png", (640, 512), 255, 0))
     assert value.shape == (1, 64, 80)
@@ -336,14 +358,19 @@ def test_floating_point_drawings_read_from_zero_to_one_and_no_further(tmp_path):
         Sketch().read(tmp_path / "b.tiff")
 
 
-@pytest.mark.parametrize("found", ["even", "photo", "text", "missing"])
+@pytest.mark.parametrize("found", ["even", "noise", "photo", "text", "missing"])
 def test_what_is_no_drawing_is_refused(tmp_path, found):
     path = tmp_path / "a.png"
     if found == "even":
         Image.new("L", (40, 40), 255).save(path)
-    elif found == "photo":
+    elif found == "noise":
         levels = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)
         Image.fromarray(levels).save(path)
+    elif found == "photo":  # light, things and texture
+        y, x = np.mgrid[:120, :120] / 120
+        levels = 0.3 + 0.5 * y + 0.2 * ((x - 0.5) ** 2 + (y - 0.6) ** 2 < 0.06)
+        levels += 0.05 * np.sin(90 * x) + np.random.default_rng(0).normal(0, 0.04, x.shape)
+        Image.fromarray((levels.clip(0, 1) * 255).astype(np.uint8)).save(path)
     elif found == "text":
         path.write_text("no picture")
     with pytest.raises(UserInputError, match=r"Reading .*a\.png.* as a sketch.*Next:"):
