@@ -1,14 +1,14 @@
 """What the prior of scenes adds, on scenes that nobody has seen.
 
-    python benchmarks/prior/prior_measures.py --out DIR [--prior scenes-prior] [-n 400]
+    python benchmarks/prior/prior_measures.py --out DIR [--prior scenes-prior] [-n 200]
         [--pictures 200] [--each 2] [--steps 12] [--bfloat16]
 
 Embeddings: retrieval of the right picture among 100, cosine to the true embedding, and how far
 apart several predictions of one caption are, each beside the caption's own embedding. Pictures:
-drawn by the base model from a caption alone and from the caption with a predicted embedding, from
-the same noise; how far apart those of one caption are, and what the judge finds in them. 95%
-bootstrap over captions. Pictures are drawn in parts of 20 captions and the table is written after
-each, so that a run may be stopped.
+drawn by the base model from a caption alone and from the caption with a predicted embedding (the
+prior guided, and not), from the same noise; how far apart those of one caption are, and what the
+judge finds in them. 95% bootstrap over captions. Pictures are drawn in parts of `--part` captions
+and the table is written after each, so that a run may be stopped.
 """
 
 import argparse
@@ -46,7 +46,16 @@ from composer_pl.sheet import Panel, contact_sheet
 GALLERY = 100
 DRAWS = 4
 JUDGE = Path(__file__).parents[1] / "scene_model" / "judge.safetensors"
+ALONE = "caption alone"
+ARMS: dict[str, PriorRecipe | None] = {
+    ALONE: None,
+    "with prior": PriorRecipe(),
+    "with prior, unguided": PriorRecipe(guidance=1.0),
+}
+"""What pictures are drawn from, and how the prior samples."""
 GUIDANCES = (1.0, 2.0, 3.0, 4.0)
+FEW = 16
+"""Steps of the sweep; one row has the default of 64."""
 
 
 def values_of(corpus: Corpus, model: ComposerModel) -> dict[str, Tensor]:
@@ -101,27 +110,22 @@ def measure_embeddings(prior: PriorModel, values: Mapping[str, Tensor]) -> dict[
     caption, true = values["caption"], values["semantics"]
     sentence = prior.sentence(caption)
     rows: dict[str, Any] = {"caption's own embedding": embedding_marks(sentence, true)}
-    for guidance in GUIDANCES:
-        drawn = predictions(prior, caption, PriorRecipe(guidance=guidance))
-        marks: dict[str, Any] = embedding_marks(drawn[:, 0], true)
-        marks["apart"] = mean_interval(apart(drawn))
-        rows[f"predicted, guidance {guidance:g}"] = marks
-        if guidance == 3:
-            mean = embedding_marks(F.normalize(drawn, dim=2).mean(1), true)
-            rows[f"mean of {DRAWS} predictions"] = mean
-    for name, recipe in {
-        "best of two": PriorRecipe(best_of=2),
-        "16 steps": PriorRecipe(steps=16),
-        "dpmpp_2m, 16 steps": PriorRecipe(steps=16, sampler="dpmpp_2m"),
-    }.items():
+    recipes = {f"guidance {w:g}": PriorRecipe(steps=FEW, guidance=w) for w in GUIDANCES}
+    recipes["guidance 3, best of two"] = PriorRecipe(steps=FEW, best_of=2)
+    recipes["guidance 3, dpmpp_2m"] = PriorRecipe(steps=FEW, sampler="dpmpp_2m")
+    recipes["guidance 3, 64 steps"] = PriorRecipe()
+    for name, recipe in recipes.items():
         drawn = predictions(prior, caption, recipe)
-        marks = embedding_marks(drawn[:, 0], true)
+        marks: dict[str, Any] = embedding_marks(drawn[:, 0], true)
         rows[f"predicted, {name}"] = {**marks, "apart": mean_interval(apart(drawn))}
+        if recipe == PriorRecipe():
+            mean = F.normalize(drawn, dim=2).mean(1)
+            rows[f"mean of {DRAWS} such predictions"] = embedding_marks(mean, true)
     unit = F.normalize(true, dim=1)
     rows["true embeddings of different scenes"] = {
         "apart": mean_interval(1 - (unit * unit.roll(1, 0)).sum(1))
     }
-    return {"captions": len(true), "draws": DRAWS, "rows": rows}
+    return {"captions": len(true), "draws": DRAWS, "steps": FEW, "rows": rows}
 
 
 def claimed_pairs(corpus: Corpus) -> Tensor:
@@ -147,19 +151,18 @@ def measure_pictures(
     judge, truth, claimed = load_judge(JUDGE), whole_truth(corpus), claimed_pairs(corpus)
     plugin = base.plugins["semantics"]
     tower = plugin.build_extractor()
-    found: dict[str, dict[str, list[Tensor]]] = {"caption alone": {}, "caption and prior": {}}
+    found: dict[str, dict[str, list[Tensor]]] = {arm: {} for arm in ARMS}
     kept: dict[str, list[Tensor]] = {name: [] for name in found}
     began = time.monotonic()
     for first in range(0, count, part):
         rows = torch.arange(first, min(first + part, count))
         caption = values["caption"][rows].repeat_interleave(each, 0)
-        predicted = predictions(prior, values["caption"][rows], PriorRecipe(), each, seed=first)
         keys = sample_keys(first, len(caption))
-        given = {
-            "caption alone": {"caption": caption},
-            "caption and prior": {"caption": caption, "semantics": predicted.flatten(0, 1)},
-        }
-        for arm, told in given.items():
+        for arm, asked in ARMS.items():
+            told = {"caption": caption}
+            if asked is not None:
+                embedding = predictions(prior, values["caption"][rows], asked, each, seed=first)
+                told["semantics"] = embedding.flatten(0, 1)
             drawn = draw(base, told, recipe, keys)
             marks = _marks(drawn, each)
             image = to_canvas(drawn, plugin, (64, 64))
@@ -173,7 +176,7 @@ def measure_pictures(
                 found[arm].setdefault(name, []).append(mark)
             kept[arm].append(to_bytes(drawn))
         whole = {a: {n: torch.cat(m) for n, m in marks.items()} for a, marks in found.items()}
-        alone, with_prior = whole["caption alone"], whole["caption and prior"]
+        alone = whole[ALONE]
         facts: dict[str, Any] = {
             "captions": len(rows) + first,
             "pictures of each": each,
@@ -181,9 +184,10 @@ def measure_pictures(
             "guidance": recipe.guidance,
             "rows": {a: {n: mean_interval(m) for n, m in v.items()} for a, v in whole.items()},
         }
-        facts["rows"]["difference"] = {
-            name: mean_interval(with_prior[name] - alone[name]) for name in alone
-        }
+        for arm in (arm for arm in ARMS if arm != ALONE):
+            facts["rows"][f"{arm}, gained"] = {
+                name: mean_interval(whole[arm][name] - alone[name]) for name in alone
+            }
         written(facts, {arm: torch.cat(parts) for arm, parts in kept.items()})
         print(f"{facts['captions']} captions, {time.monotonic() - began:.0f} s", flush=True)
 
@@ -207,7 +211,7 @@ def table(rows: Mapping[str, Mapping[str, list[float]]]) -> str:
 
 def sheet(corpus: Corpus, pictures: Mapping[str, Tensor], each: int, count: int = 8) -> Any:
     """Caption, true picture, and what was drawn of it, one row a caption."""
-    done = len(pictures["caption alone"]) // each
+    done = len(pictures[ALONE]) // each
     panels = []
     for row in torch.linspace(0, done - 1, min(count, done)).long().tolist():
         line = [
@@ -227,19 +231,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--prior", default="scenes-prior")
     parser.add_argument("--model", default="scenes-64")
-    parser.add_argument("-n", type=int, default=400, help="captions, a multiple of 100")
+    parser.add_argument("-n", type=int, default=200, help="captions, a multiple of 100")
     parser.add_argument("--pictures", type=int, default=200, help="captions to draw; 0 for none")
     parser.add_argument("--each", type=int, default=2, help="pictures a caption and arm")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--part", type=int, default=20, help="captions drawn together")
     parser.add_argument("--bfloat16", action="store_true", help="draw in bfloat16 on a CPU too")
+    parser.add_argument(
+        "--keep-embeddings", action="store_true", help="take their table from an earlier run"
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     base, prior = load_model(args.model), load_prior(args.prior)
     corpus = build_corpus(range(UNSEEN, UNSEEN + args.n), rules=RULES["A"], texts=1, batch=64)
     values = values_of(corpus, base)
-    facts = {"embeddings": measure_embeddings(prior, values)}
+    before = args.out / "prior.json"
+    if args.keep_embeddings:
+        facts = {"embeddings": json.loads(before.read_text())["embeddings"]}
+    else:
+        facts = {"embeddings": measure_embeddings(prior, values)}
 
     def write(pictures: dict[str, Any] | None = None) -> None:
         text = table(facts["embeddings"]["rows"])
