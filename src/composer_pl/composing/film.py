@@ -30,6 +30,21 @@ def strip(frames: Sequence[Sequence[Image.Image]], *, gap: int = 2) -> Image.Ima
     return sheet
 
 
+def check_film(path: Path, seconds: float) -> str:
+    """The format of a film, before work is spent on its frames.
+
+    Raises:
+        UserInputError: The format is another one, or no time is left for a frame.
+    """
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in FORMATS or not 0.01 <= seconds <= 60:
+        raise UserInputError(
+            f"Writing the film {path.name!r}: expected the format {' or '.join(FORMATS)} and 0.01 "
+            f"to 60 seconds a frame, found {kind or 'none'} and {seconds:g}. Next: correct it."
+        )
+    return kind
+
+
 def write_film(
     path: Path, frames: Sequence[Sequence[Image.Image]], *, seconds: float = 0.2
 ) -> None:
@@ -45,12 +60,7 @@ def write_film(
     Raises:
         UserInputError: The format is another one, or no time is left for a frame.
     """
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in FORMATS or not 0.01 <= seconds <= 60:
-        raise UserInputError(
-            f"Writing the film {path.name!r}: expected the format {' or '.join(FORMATS)} and 0.01 "
-            f"to 60 seconds a frame, found {kind or 'none'} and {seconds:g}. Next: correct it."
-        )
+    kind = check_film(path, seconds)
     factor = max(1, -(-_SEEN // min(frames[0][0].size)))
     shown = []
     for pictures in frames:

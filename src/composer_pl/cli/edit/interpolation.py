@@ -43,10 +43,12 @@ def recipe(args: argparse.Namespace) -> "SamplingRecipe":
 def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather both ends; one drawing a frame."""
     from composer_pl.cli.settings import parse_names
-    from composer_pl.composing.film import strip, write_film
+    from composer_pl.composing.film import check_film, strip, write_film
     from composer_pl.composing.tasks.interpolation import blended_by_default, interpolation
     from composer_pl.files import replacing
 
+    if args.film != "none":
+        check_film(Path(f"film.{args.film}"), args.seconds)
     composer = session.composer
     keep, keep_second = parse_names(args.keep), parse_names(args.keep_second)
     blend = parse_names(args.blend) or [
