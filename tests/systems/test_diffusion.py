@@ -89,7 +89,7 @@ def test_the_network_learns_one_batch_by_heart(fake_plugins, batch):
 
 
 def test_a_grid_shows_original_conditions_and_samples(fake_plugins, batch):
-    from composer_pl.models.sampling import SamplingRecipe
+    from composer_pl.models.recipe import SamplingRecipe
 
     system = make_system(sampling=SamplingRecipe(steps=2)).eval()
     batch["caption"][0] = ""
@@ -110,7 +110,7 @@ def test_a_grid_shows_original_conditions_and_samples(fake_plugins, batch):
 
 
 def test_fit_validate_and_predict_write_grids_metrics_and_pictures(fake_plugins, data, tmp_path):
-    from composer_pl.models.sampling import SamplingRecipe
+    from composer_pl.models.recipe import SamplingRecipe
 
     system = make_system(sampling=SamplingRecipe(steps=2))
     trainer = make_trainer(
@@ -134,7 +134,7 @@ def test_fit_validate_and_predict_write_grids_metrics_and_pictures(fake_plugins,
 def test_a_predicted_picture_has_its_own_conditions_whatever_its_neighbours_lack(
     fake_plugins, batch
 ):
-    from composer_pl.models.sampling import SamplingRecipe
+    from composer_pl.models.recipe import SamplingRecipe
 
     system = make_system(sampling=SamplingRecipe(steps=2)).eval()
     for p in system.model.parameters():  # zeros at the start would hide what conditions do
