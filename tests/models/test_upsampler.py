@@ -196,7 +196,6 @@ def test_a_description_without_a_kind_is_of_a_base_model(model):
         ({"format": 99}, "expected format 1, found 99"),
         ({"backbone": {"width": 3}}, "damaged or foreign"),
         ({"upsampling": {"factor": 1}}, "factor must be from 2 to 8, found 1"),
-        ({"upsampling": {"degradation": "jpg"}}, "degradation must be none or bsr_light or bsr"),
         ({"upsampling": {"level": 0.9}}, "level must be in 0..max_level"),
         ({"upsampling": None}, "damaged or foreign"),
         ({"conditions": ["mean"]}, "damaged or foreign"),
