@@ -13,7 +13,8 @@ from tiny import TINY
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.drawing import Drawing, make
 from composer_pl.composing.parts import Parts
-from composer_pl.composing.record import CHUNK, TEXT, read_record, rewrite, write_pictures
+from composer_pl.composing.record import CHUNK, TEXT, read_record, write_pictures
+from composer_pl.composing.reproduction import rewrite
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel

@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
 
     from composer_pl.cli.output import writing
     from composer_pl.composing.composer import Composer
-    from composer_pl.composing.record import read_record, readable, rewrite
+    from composer_pl.composing.record import read_record
+    from composer_pl.composing.reproduction import readable, rewrite
     from composer_pl.errors import UserInputError
 
     record = read_record(args.picture)

@@ -10,7 +10,6 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from composer_pl.composing.composer import Composer
-from composer_pl.composing.drawing import Drawing, Made, make
-from composer_pl.composing.identity import value_digest
+from composer_pl.composing.drawing import Drawing, Made
+from composer_pl.composing.identity import machine_facts, value_digest
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.placing import levels
 from composer_pl.errors import UserInputError
@@ -66,13 +65,14 @@ def write_pictures(out: Path, made: Made, composer: Composer, *, first: int = 0)
         first: Number of the first one.
     """
     drawing = replace(made.drawing, recipe=_self_contained(made.drawing.recipe))
-    models, machine = composer.identity, machine_facts(composer, drawing)
+    models = composer.identity
+    machine = machine_facts(composer.model.plugins, drawing.parts, composer.device)
     paths = []
     for index, picture in enumerate(made.pictures):
         record = Record(drawing=drawing, index=index, models=models, machine=machine)
         path = out / f"{first + index:03d}.png"
         with replacing(path) as temporary:
-            picture.save(temporary, "PNG", pnginfo=_chunks(record))
+            picture.save(temporary, "PNG", pnginfo=record_chunks(record))
         paths.append(path)
     return paths
 
@@ -109,39 +109,18 @@ def read_record(path: str | Path) -> Record:
         ) from error
 
 
-def machine_facts(composer: Composer, drawing: Drawing) -> dict[str, Any]:
-    """What the last bits of a picture depend on besides its drawing."""
-    names = {"composer_pl": "composer-pl", "torch": "torch", "pillow": "pillow"}
-    versions = {name: _version(distribution) for name, distribution in names.items()}
-    modules = {type(composer.model.plugins[n]).__module__ for n in drawing.parts}
-    for package in sorted(module.partition(".")[0] for module in modules):
-        versions[package] = _version(package.replace("_", "-"))
-    return {
-        "versions": versions,
-        "threads": torch.get_num_threads(),
-        "device": composer.device.type,
-        "processor": torch.backends.cpu.get_cpu_capability(),
-    }
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
 # -- to bytes and back -----------------------------------------------------------------------------
 
 
-def _chunks(record: Record) -> PngInfo:
+def record_chunks(record: Record) -> PngInfo:
+    """The two chunks of a picture."""
     info = PngInfo()
-    info.add_text(TEXT, json.dumps(_summary(record), sort_keys=True))
+    info.add_text(TEXT, json.dumps(summary(record), sort_keys=True))
     info.add(CHUNK, _packed(record))
     return info
 
 
-def _summary(record: Record) -> dict[str, Any]:
+def summary(record: Record) -> dict[str, Any]:
     """For people, and for programs that look for a caption or a seed."""
     drawing = record.drawing
 
@@ -258,58 +237,3 @@ def _self_contained(recipe: SamplingRecipe) -> SamplingRecipe:
         name: replace(own, region=carried(own.region)) for name, own in recipe.conditions.items()
     }
     return replace(recipe, conditions=conditions)
-
-
-# -- making it again -------------------------------------------------------------------------------
-
-
-def readable(record: Record) -> str:
-    """The record as indented JSON, values as digests."""
-    return json.dumps(_summary(record), indent=2, sort_keys=True)
-
-
-def rewrite(record: Record, composer: Composer, path: Path) -> list[str]:
-    """Make a recorded picture again and write it.
-
-    The file has the same bytes where model, versions, threads and processor are the same.
-
-    Args:
-        record: From `read_record`.
-        composer: With the recorded model.
-        path: File to write.
-
-    Returns:
-        What differs here from where it was made, in words.
-
-    Raises:
-        UserInputError: The model is another one.
-    """
-    for name, facts in record.models.items():
-        found = composer.identity.get(name, {}).get("sha256", "none")
-        if found != facts.get("sha256"):
-            option = "--ckpt" if name == "base" else f"--{name}"
-            raise UserInputError(
-                f"Making a picture again: expected the {name} model with digest "
-                f"{facts.get('sha256', '')[:12]}, found {found[:12]}. Next: name the model that "
-                f"made it with {option} (it came from {facts.get('origin') or 'an unnamed place'})."
-            )
-    drawing = record.drawing
-    # Facts of extraction were held against this very model when the picture was made.
-    trusted = {side: Parts(dict(getattr(drawing, side))) for side in ("parts", "against")}
-    made = make(composer, replace(drawing, **trusted))
-    machine = machine_facts(composer, record.drawing)
-    # Where it lay is of no concern to the picture: the record keeps what it said.
-    again = replace(record, machine=machine)
-    with replacing(path) as temporary:
-        made.pictures[record.index].save(temporary, "PNG", pnginfo=_chunks(again))
-    before, now = _flat(record.machine), _flat(machine)
-    return [
-        f"{key}: {before.get(key)} then, {now.get(key)} now"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
-    ]
-
-
-def _flat(machine: Mapping[str, Any]) -> dict[str, Any]:
-    versions = machine.get("versions", {})
-    return {k: v for k, v in machine.items() if k != "versions"} | dict(versions)

@@ -1,8 +1,8 @@
 """Guidance: one estimate of the noise from several, each under conditions of its own.
 
-`eps = sum_k weight_k eps(x_t, signals_k)` with weights that sum to 1 at every pixel. The paper's two
-sets (section 2), weights of single conditions and regions are all of this form. As the weights sum
-to 1, combining v, or x_0, is combining eps. All branches of a step run in one batch.
+`eps = sum_k weight_k eps(x_t, signals_k)` with weights that sum to 1 at every pixel. The paper's
+two sets (section 2), weights of single conditions and regions are all of this form. As the weights
+sum to 1, combining v, or x_0, is combining eps. All branches of a step run in one batch.
 """
 
 from collections.abc import Callable, Sequence
