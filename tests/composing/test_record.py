@@ -19,6 +19,7 @@ from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import ConditionGuidance, SamplingRecipe
+from composer_pl.models.tiling import Tiling
 
 FAST = SamplingRecipe(steps=2, max_batch=2)
 
@@ -68,6 +69,7 @@ def full_drawing(composer):
         noise=torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(2)),
         background=torch.rand(3, side, side) * 2 - 1,
         inside=(torch.arange(side) < side // 2).float().expand(1, side, side).contiguous(),
+        tiling=Tiling(side=16, overlap=8),
         task="a test",
     )
 
@@ -88,7 +90,7 @@ def test_the_record_holds_every_value(composer, tmp_path):
     found = read_record(path)
     assert found.index == 0
     assert found.models["base"]["origin"] == "somewhere"
-    for name in ("parts", "against", "recipe", "n", "seed", "size", "task"):
+    for name in ("parts", "against", "recipe", "tiling", "n", "seed", "size", "task"):
         assert getattr(found.drawing, name) == getattr(drawing, name)
     assert found.drawing.parts.notes == drawing.parts.notes
     for name in ("noise", "inside"):

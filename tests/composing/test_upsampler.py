@@ -168,5 +168,5 @@ def test_a_cascade_is_one_upsampler_after_the_other(base, upsampler):
 
 
 def test_a_cascade_whose_stages_do_not_meet_is_refused(base, upsampler):
-    with pytest.raises(UserInputError, match="which the upsampler before it leaves"):
+    with pytest.raises(UserInputError, match="which the one before it draws"):
         Composer(base, upsampler=[upsampler, upsampler])

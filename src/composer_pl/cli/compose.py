@@ -78,6 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--upsampler-steps", type=int, metavar="N", help="sampling steps of the upsampler"
     )
     parser.add_argument(
+        "--tile", type=int, metavar="PX", help="upsample in tiles of this side, in little memory"
+    )
+    parser.add_argument(
         "--size", default="", metavar="HxW", help="before upsampling; default: the model's own"
     )
     parser.add_argument("--raw-weights", action="store_true", help="not the averaged ones")
@@ -93,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.composing.panels import as_tensor, composition_rows
     from composer_pl.composing.record import write_pictures
     from composer_pl.files import replacing
+    from composer_pl.models.tiling import Tiling
     from composer_pl.sheet import contact_sheet
 
     out = check_output(args.out)
@@ -116,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
         against=against,
         recipe=recipe,
         upsampling=upsampling,
+        tiling=None if args.tile is None else Tiling(side=args.tile, overlap=args.tile // 4),
         n=args.n,
         seed=args.seed,
         size=size,

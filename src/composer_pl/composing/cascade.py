@@ -1,7 +1,6 @@
 """The upsamplers behind a base model, 64 -> 256 -> 1024 in the paper."""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from math import gcd, lcm, prod
 
 import torch
@@ -13,11 +12,12 @@ from composer_pl.composing.parts import Parts
 from composer_pl.composing.values import model_values
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
+from composer_pl.models.cascade import check_cascade, upsample_in_stages
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.sampling import sample_keys
+from composer_pl.models.tiling import Tiling
 from composer_pl.models.upsampler import UpsamplerModel
-from composer_pl.models.upsampling import UPSAMPLING, low_multiple, upsample
-from composer_pl.randomness import derive_key
+from composer_pl.models.upsampling import UPSAMPLING, low_multiple
 
 
 class Cascade:
@@ -32,10 +32,8 @@ class Cascade:
     """
 
     def __init__(self, upsamplers: Sequence[UpsamplerModel], device: torch.device):
-        for first, second in pairwise(upsamplers):
-            _check_joint(
-                first.config.resolution, second, "the upsampler before it leaves", "that one"
-            )
+        if upsamplers:
+            check_cascade(upsamplers)
         self.upsamplers = [m.eval().requires_grad_(False).to(device) for m in upsamplers]
         self.device = device
 
@@ -54,9 +52,15 @@ class Cascade:
         Raises:
             UserInputError: It is one.
         """
-        if self.upsamplers:
-            side = model.config.resolution
-            _check_joint(side, self.upsamplers[0], "the base model draws", "this base model")
+        side = model.config.resolution
+        if self.upsamplers and self.upsamplers[0].low_resolution != side:
+            first = self.upsamplers[0]
+            raise UserInputError(
+                f"Joining a base model and an upsampler: expected an upsampler from {side} px, "
+                f"which the base model draws, found one from {first.low_resolution} px to "
+                f"{first.config.resolution} px. Next: give the upsampler that was trained for this "
+                f"base model."
+            )
 
     def side_multiple(self) -> int:
         """What the sides of what enters must be divisible by, for every network."""
@@ -80,6 +84,7 @@ class Cascade:
         seed: int,
         recipe: SamplingRecipe | None = None,
         level: float | None = None,
+        tiling: Tiling | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Float[Tensor, "n 3 hh ww"]:
         """What the upsamplers make of small pictures; they themselves where there is none.
@@ -90,43 +95,27 @@ class Cascade:
             seed: Of the noise; each stage draws its own.
             recipe: How every stage samples; None takes the default.
             level: Noise level of the small pictures; None takes each model's own.
+            tiling: Work tile by tile, in little memory; None works on whole pictures.
             progress: Called with (finished steps, all steps).
 
         Raises:
             UserInputError: Sizes do not suit a network, or one answers NaN.
         """
-        recipe = recipe or UPSAMPLING
-        keys, total = sample_keys(seed, len(pictures)), self.work(len(pictures), recipe)
-        for stage, model in enumerate(self.upsamplers):
-            if stage:
-                own = [derive_key(int(key), "stage", stage) for key in keys]
-                keys = torch.tensor(own, dtype=torch.int64)
-            factor = model.upsampling.factor
-            known = parts.only(*(name for name in parts if name in model.names))
-            large = (pictures.shape[2] * factor, pictures.shape[3] * factor)
+        if not self.upsamplers:
+            return pictures
 
-            def report(step: int, steps: int, stage: int = stage) -> None:
-                if progress is not None:
-                    progress(stage * steps + step, total)
+        def values(model: UpsamplerModel, size: tuple[int, int]) -> dict[str, Tensor]:
+            return model_values(model, parts.only(*(n for n in parts if n in model.names)), size)
 
-            pictures = upsample(
-                model,
-                pictures.to(self.device),
-                recipe,
-                keys=keys,
-                level=level,
-                values=model_values(model, known, large),
-                progress=report,
-            )
-            check_finite(pictures, "Upsampling pictures")
-        return pictures.cpu()
-
-
-def _check_joint(side: int, upsampler: UpsamplerModel, leaves: str, owner: str) -> None:
-    expected = upsampler.low_resolution
-    if side != expected:
-        raise UserInputError(
-            f"Joining a base model and an upsampler: expected an upsampler from {side} px, which "
-            f"{leaves}, found one from {expected} px to {upsampler.config.resolution} px. "
-            f"Next: give the upsampler that was trained for {owner}."
+        larger = upsample_in_stages(
+            self.upsamplers,
+            pictures.to(self.device),
+            recipe or UPSAMPLING,
+            keys=sample_keys(seed, len(pictures)),
+            tilings=tiling,
+            level=level,
+            values=values,
+            progress=progress,
         )
+        check_finite(larger, "Upsampling pictures")
+        return larger.cpu()

@@ -12,6 +12,7 @@ from composer_pl.composing.luma import with_luma
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.placing import Place, composited, levels
 from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.tiling import Tiling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Drawing:
         against: The set c1 that guidance moves away from.
         recipe: How the base model samples.
         upsampling: How the upsampler samples; None is its default.
+        tiling: The tiles that it works in; None is whole pictures.
         n: How many pictures.
         seed: Of the starting noise, and of the upsampler's.
         size: Height and width before upsampling; None is the model's own.
@@ -40,6 +42,7 @@ class Drawing:
     against: Parts = field(default_factory=lambda: Parts({}))
     recipe: SamplingRecipe = field(default_factory=SamplingRecipe)
     upsampling: SamplingRecipe | None = None
+    tiling: Tiling | None = None
     n: int = 1
     seed: int = 0
     size: tuple[int, int] | None = None
@@ -83,6 +86,7 @@ def make(
         size=drawing.size,
         against=drawing.against,
         upsampling=drawing.upsampling,
+        tiling=drawing.tiling,
         noise=drawing.noise,
         progress=progress,
     )

@@ -21,6 +21,7 @@ from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.sampling import invert, sample, sample_keys, starting_noise
+from composer_pl.models.tiling import Tiling
 from composer_pl.sheet import to_pil
 
 
@@ -68,6 +69,7 @@ class Painter:
         size: tuple[int, int] | None = None,
         against: Parts | Sequence[str] = (),
         upsampling: SamplingRecipe | None = None,
+        tiling: Tiling | None = None,
         noise: Float[Tensor, "#n 3 h w"] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Image.Image]:
@@ -84,6 +86,7 @@ class Painter:
                 are kept there as well, so that they get weight 1 while the others get the guidance
                 weight; `Parts` of its own may hold other values, such as an unwanted caption.
             upsampling: How the upsampler samples; None takes the default.
+            tiling: Upsample tile by tile, in little memory; None takes pictures whole.
             noise: What to begin with instead of the seed's noise, as `invert` gives it.
             progress: Called with (finished steps, all steps), upsampling included.
 
@@ -116,6 +119,7 @@ class Painter:
             parts,
             seed=seed,
             recipe=upsampling,
+            tiling=tiling,
             progress=lambda step, _: report(step, work),
         )
         return [to_pil((picture + 1) / 2) for picture in larger]

@@ -9,7 +9,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from composer_pl.errors import UserInputError
 from composer_pl.files import replacing
 from composer_pl.models.recipe import SamplingRecipe, recipe_from_dict, recipe_to_dict
 from composer_pl.models.regions import carried
+from composer_pl.models.tiling import Tiling
 
 CHUNK = b"coPl"
 TEXT = "composer-pl"
@@ -162,6 +163,7 @@ def _packed(record: Record) -> bytes:
         "index": record.index,
         "recipe": recipe_to_dict(drawing.recipe),
         "upsampling": None if drawing.upsampling is None else recipe_to_dict(drawing.upsampling),
+        "tiling": None if drawing.tiling is None else asdict(drawing.tiling),
         "notes": {"parts": drawing.parts.notes, "against": drawing.against.notes},
         "facts": {"parts": drawing.parts.facts, "against": drawing.against.facts},
         "models": {name: dict(facts) for name, facts in record.models.items()},
@@ -194,12 +196,13 @@ def _unpacked(chunk: bytes) -> Record:
 
     background, inside = tensors.get("background"), tensors.get("inside")
     luma, place = tensors.get("luma"), header["place"]
-    upsampling, size = header["upsampling"], header["size"]
+    upsampling, tiling, size = header["upsampling"], header["tiling"], header["size"]
     drawing = Drawing(
         parts=parts("parts"),
         against=parts("against"),
         recipe=recipe_from_dict(header["recipe"]),
         upsampling=None if upsampling is None else recipe_from_dict(upsampling),
+        tiling=None if tiling is None else Tiling(**tiling),
         n=int(header["n"]),
         seed=int(header["seed"]),
         size=None if size is None else (int(size[0]), int(size[1])),

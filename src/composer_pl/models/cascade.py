@@ -1,6 +1,6 @@
 """Several upsamplers one after the other, as from 64 over 256 to 1024 px (paper, section 2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,9 @@ from composer_pl.models.tiling import Tiling
 from composer_pl.models.upsampler import UpsamplerModel
 from composer_pl.models.upsampling import UPSAMPLING, upsample
 from composer_pl.randomness import derive_key
+
+ValuesFor = Callable[[UpsamplerModel, tuple[int, int]], Mapping[str, Tensor]]
+"""`(upsampler, (height, width) of what it draws) -> values of its conditions`."""
 
 
 def check_cascade(models: Sequence[UpsamplerModel]) -> None:
@@ -43,6 +46,8 @@ def upsample_in_stages(
     *,
     keys: Int[Tensor, " keys"],
     tilings: Sequence[Tiling | None] | Tiling | None = None,
+    level: float | None = None,
+    values: ValuesFor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "b 3 big_h big_w"]:
     """Enlarge pictures by each model in turn; with one model this is `upsample`.
@@ -53,6 +58,8 @@ def upsample_in_stages(
         recipes: How to sample, one for all stages or one for each.
         keys: One key a picture; every stage draws noise of its own from it.
         tilings: Tiles, for all stages or for each.
+        level: Noise level of the first stage's small pictures; None takes each model's own.
+        values: Gives each stage the values of conditions that it takes; None gives none.
         progress: Called with (finished steps, all steps) of all stages together.
 
     Raises:
@@ -72,7 +79,18 @@ def upsample_in_stages(
             if progress is not None:
                 progress(done + step, sum(works))
 
-        low = upsample(model, low, recipe, keys=own, tiling=tiling, progress=report)
+        factor = model.upsampling.factor
+        large = (low.shape[2] * factor, low.shape[3] * factor)
+        low = upsample(
+            model,
+            low,
+            recipe,
+            keys=own,
+            level=None if stage else level,
+            values=None if values is None else values(model, large),
+            tiling=tiling,
+            progress=report,
+        )
     return low
 
 
