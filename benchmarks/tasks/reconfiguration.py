@@ -10,7 +10,7 @@ Two edits whose true outcome is known, of unseen scenes at the model's size:
 Lines are aspects, 1 is best. `changed` is held against the true outcome, `kept` against the picture
 that was edited, outside of the removed object for the sketch. `floor` is the picture itself (for
 what is to change) or a drawing from random noise under the same parts (for what is to stay);
-`ceiling` is the true outcome read in the same way. 95% bootstrap over scenes. Writes
+`ceiling` is what is wanted, read in the same way. 95% bootstrap over scenes. Writes
 reconfiguration.json, reconfiguration.md and a sheet.
 """
 
@@ -26,21 +26,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scene_model"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "composition"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "composition"))  # for twins
 from bootstrap import mean_interval, shown
 from corpus import UNSEEN, build_corpus
 from judge import Judge, load_judge, read_pictures
-from measure import JUDGE, drawn
-from scores import correlation, lab_agreement, luma, outline_f1, ssim
+from scores import correlation, lab, lab_agreement, luma, outline_f1, ssim
 from truth64 import small
 from twins import twins
 
 from composer_pl.composing.composer import Composer
+from composer_pl.composing.drawing import Drawing
 from composer_pl.composing.tasks.frame import INVERTING, TaskSettings
 from composer_pl.composing.tasks.reconfiguration import reconfiguration
 from composer_pl.data.scenes.render import render
 from composer_pl.data.scenes.truth import outlines
 from composer_pl.sheet import Panel, contact_sheet, to_pil
+
+JUDGE = Path(__file__).parents[1] / "scene_model/judge.safetensors"
 
 
 def main() -> None:
@@ -56,17 +58,18 @@ def main() -> None:
     corpus = build_corpus(
         [i for i in range(UNSEEN, UNSEEN + 3 * args.n) if things(i) > 1][: args.n]
     )
-    before = small(corpus.pixels)
+    before, twin = small(corpus.pixels), twins(corpus)
+    thing = F.avg_pool2d((corpus.ids > 0).float()[:, None], 2)[:, 0] == 1
     scenes = [replace(s, objects=s.objects[1:]) for s in corpus.scenes]
     fewer = render(scenes, corpus.pixels.shape[-1])
     gone = F.max_pool2d((corpus.ids == 1).float()[:, None], 7, 1, 3)
     outside = F.avg_pool2d(gone, 2)[:, 0] == 0
     lines_there = F.max_pool2d(outlines(fewer).float(), 2)[:, 0] > 0
-    truths = {"sketch": small(fewer.pixels), "color": small(twins(corpus).pixels)}
-    pixels = {"sketch": fewer.pixels, "color": twins(corpus).pixels}
+    truths = {"sketch": small(fewer.pixels), "color": small(twin.pixels)}
+    pixels = {"sketch": fewer.pixels, "color": twin.pixels}
     recipe = replace(INVERTING, steps=args.steps, guidance=args.guidance)
     settings = TaskSettings(n=1, seed=3, recipe=recipe)
-    aspects = measures(judge, lines_there, outside)
+    aspects = measures(judge, lines_there, outside, thing)
     facts: dict = {"model": Path(args.model).name, "pictures": args.n, "lines": []}
     panels = []
     for edit in ("sketch", "color"):
@@ -85,7 +88,7 @@ def main() -> None:
                 continue
             wanted = truth if kind == "changed" else before
             arms = {
-                "ceiling": score(truth, wanted),
+                "ceiling": score(truth if kind == "changed" else before, wanted),
                 "task": score(task, wanted),
                 "floor": score(before if kind == "changed" else anew, wanted),
             }
@@ -94,7 +97,7 @@ def main() -> None:
             print(facts["lines"][-1], flush=True)
         write(args, facts)
         for i in range(min(5, args.n)):
-            shown_now = {"before": before, "true outcome": truth, "task": task, "anew": anew}
+            shown_now = {"before": before, "wanted": truth, "task": task, "anew": anew}
             panels.append(
                 [
                     Panel(title=f"{edit}: {title}", content=(pictures[i] + 1) / 2)
@@ -110,11 +113,20 @@ def things(index: int) -> int:
     return len(SceneSampler(0).scene(index).objects)
 
 
+def drawn(composer: Composer, drawings: list[Drawing]) -> Tensor:
+    """What the base model draws of each."""
+    pictures = [
+        composer.draw(d.parts, seed=i, recipe=d.recipe, against=d.against, noise=d.noise)
+        for i, d in enumerate(drawings)
+    ]
+    return torch.cat(pictures).float()
+
+
 Score = Callable[[Tensor, Tensor], Tensor]
 
 
 def measures(
-    judge: Judge, lines_there: Tensor, outside: Tensor
+    judge: Judge, lines_there: Tensor, outside: Tensor, thing: Tensor
 ) -> dict[tuple[str, str, str], Score]:
     """(changed or kept, edit, aspect) -> score of pictures against wanted ones."""
 
@@ -133,6 +145,11 @@ def measures(
         ours, theirs = (read_pictures(judge, p).depth for p in (pictures, wanted))
         return correlation(ours, theirs)
 
+    def hues(pictures: Tensor, wanted: Tensor) -> Tensor:
+        ours, theirs = (lab(p)[:, 1:] for p in (pictures, wanted))
+        error = (ours - theirs).norm(dim=1) * thing
+        return 1 - error.sum((1, 2)) / thing.sum((1, 2)) / 100
+
     def grey(pictures: Tensor, wanted: Tensor) -> Tensor:
         return ssim(luma(pictures), luma(wanted))
 
@@ -141,7 +158,7 @@ def measures(
         ("changed", "sketch", "pixels where the thing was"): inside_pixels,
         ("kept", "sketch", "pixels elsewhere"): outside_pixels,
         ("kept", "sketch", "Lab distribution"): lab_agreement,
-        ("changed", "color", "Lab distribution"): lab_agreement,
+        ("changed", "color", "a and b of the things"): hues,
         ("kept", "color", "judged depth, correlation"): judged_depth,
         ("kept", "color", "luma, SSIM"): grey,
     }
