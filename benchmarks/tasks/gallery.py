@@ -48,7 +48,7 @@ class Done:
 
 def run(entry: Entry, common: Sequence[str], out: Path) -> Done:
     """Run one command in this process."""
-    command = ["edit", entry.task, *entry.words, *common, "--out", str(out / entry.name)]
+    command = ["edit", entry.task, *common, *entry.words, "--out", str(out / entry.name)]
     said, told = io.StringIO(), io.StringIO()
     began = time.monotonic()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(told):
@@ -57,6 +57,13 @@ def run(entry: Entry, common: Sequence[str], out: Path) -> Done:
     seconds = round(time.monotonic() - began, 1)
     print(f"{entry.name}: {'failed: ' + error if code else 'done'}, {seconds} s", flush=True)
     return Done(entry.title, command, seconds, said.getvalue().strip(), error)
+
+
+def _steps(entry: Entry, steps: int) -> list[str]:
+    """Of what begins with noise; an inversion keeps its own, which are more."""
+    walks = entry.task in ("inversion", "reconfiguration") or "inversion" in entry.words
+    walks |= entry.task == "translation" and "noise" not in entry.words
+    return [] if walks else ["--steps", str(steps)]
 
 
 def page(out: Path, sections: Sequence[tuple[str, Sequence[tuple[Entry, Done]]]]) -> None:
@@ -105,7 +112,7 @@ def main() -> None:
         torch.set_autocast_enabled("cpu", True)
     args.out.mkdir(parents=True, exist_ok=True)
     scenes = prepare_scenes(args.out)
-    common = ["-n", str(args.n), "--seed", "1", "--steps", str(args.steps)]
+    common = ["-n", str(args.n), "--seed", "1"]
     model = ["--ckpt", args.model]
     model += ["--upsampler", args.upsampler] if args.upsampler else []
     jobs = [("Scenes", scene_entries(scenes, args.prior), [*model, *common])]
@@ -115,7 +122,15 @@ def main() -> None:
     sections = []
     for title, entries, options in jobs:
         chosen = [entry for entry in entries if args.only in entry.name]
-        sections.append((title, [(entry, run(entry, options, args.out)) for entry in chosen]))
+        sections.append(
+            (
+                title,
+                [
+                    (entry, run(entry, [*options, *_steps(entry, args.steps)], args.out))
+                    for entry in chosen
+                ],
+            )
+        )
         page(args.out, sections)
     records = [asdict(done) for _, section in sections for _, done in section]
     (args.out / "commands.json").write_text(json.dumps(records, indent=1) + "\n")
