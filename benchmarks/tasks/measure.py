@@ -107,8 +107,9 @@ def measure(
     walk_guidance: float | None = None,
     only: str = "",
     log: Callable[[str], None] = print,
+    done: Callable[[list[dict[str, Any]], dict[str, Tensor]], None] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """Draw and score every task.
+    """Draw and score every task; `done` gets what there is after each line.
 
     Returns:
         The table, and the pictures of each line.
@@ -151,6 +152,8 @@ def measure(
                 arms["before"] = score(judge, truth.image, target)
             table.append(_row(line.name, role, aspect, whose, arms))
         log(f"{line.name}: {time.monotonic() - began:.0f} s")
+        if done is not None:
+            done(table, pictures)
     return table, pictures
 
 
@@ -219,7 +222,15 @@ def main() -> None:
     composer = Composer.from_pretrained(args.model)
     prior = load_prior(args.prior) if args.prior else None
     corpus = build_corpus(range(UNSEEN, UNSEEN + args.n), rules=RULES["A"], texts=1)
-    table, pictures = measure(
+    args.out.mkdir(parents=True, exist_ok=True)
+
+    def write(table: list[dict[str, Any]], pictures: dict[str, Tensor]) -> None:
+        facts = {"model": args.model, "scenes": args.n, "steps": args.steps, "table": table}
+        (args.out / "measured.json").write_text(json.dumps(facts, indent=1) + "\n")
+        (args.out / "measured.md").write_text(markdown(table))
+        sheet(pictures, min(6, args.n)).save(args.out / "measured.png", optimize=True)
+
+    table, _ = measure(
         composer,
         corpus,
         judge=load_judge(JUDGE),
@@ -227,12 +238,8 @@ def main() -> None:
         steps=args.steps,
         walk_guidance=args.walk_guidance,
         only=args.only,
+        done=write,
     )
-    args.out.mkdir(parents=True, exist_ok=True)
-    facts = {"model": args.model, "scenes": args.n, "steps": args.steps, "table": table}
-    (args.out / "measured.json").write_text(json.dumps(facts, indent=1) + "\n")
-    (args.out / "measured.md").write_text(markdown(table))
-    sheet(pictures, min(6, args.n)).save(args.out / "measured.png", optimize=True)
     print(markdown(table))
 
 

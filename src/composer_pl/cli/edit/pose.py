@@ -44,8 +44,10 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather semantics and maps."""
     from composer_pl.cli.settings import parse_names
     from composer_pl.composing.parts import Parts
-    from composer_pl.composing.tasks.pose import pose
+    from composer_pl.composing.tasks.frame import require
+    from composer_pl.composing.tasks.pose import TASK, pose
 
+    require(session.composer, TASK, "semantics")  # before maps are extracted
     maps = Parts({})
     if args.like:
         maps = session.parts(args.like, parse_names(args.maps))
