@@ -23,9 +23,13 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
         help="any setting of the recipe: conditions.sketch.weight=0.5, conditions.color.end=0.6, "
         "conditions.caption.region=0,0,1,0.5, threshold=0.995, rescale=0.7; may be repeated",
     )
-    parser.add_argument("--sampler", choices=["dpmpp_2m", "ddim"], help="default: dpmpp_2m")
-    parser.add_argument("--steps", type=int, help="sampling steps; default: 25")
-    parser.add_argument("--guidance", type=float, help="1 is no guidance; default: 3.0")
+    parser.add_argument(
+        "--sampler", choices=["dpmpp_2m", "ddim"], help="default: dpmpp_2m, of an inversion ddim"
+    )
+    parser.add_argument("--steps", type=int, help="sampling steps; default: 25, of an inversion 50")
+    parser.add_argument(
+        "--guidance", type=float, help="1 is no guidance; default: 3, of an inversion 1"
+    )
     parser.add_argument("--eta", type=float, help="noise of DDIM; default: 0")
 
 
