@@ -1,10 +1,16 @@
 """`composer-pl compose`: a new picture from the parts of several."""
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 
+from composer_pl.cli.gathering import (
+    gathered,
+    given,
+    parse_size,
+    tell_progress,
+    upsampling_recipe,
+)
 from composer_pl.cli.recipe_options import add_recipe_arguments, recipe_from_options
 
 HELP = "Compose new pictures from parts of several photos, a caption, colours, drawings."
@@ -101,8 +107,8 @@ def run(args: argparse.Namespace) -> int:
 
     out = check_output(args.out)
     recipe = recipe_from_options(args)
-    upsampling = _upsampling(args)
-    size = _size(args.size)
+    upsampling = upsampling_recipe(args.upsampler_steps, args.upsampler)
+    size = parse_size(args.size)
     wanted = _pairs(args.sources)
     composer = Composer.from_pretrained(
         args.ckpt,
@@ -114,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     parts = _gather(composer, wanted, args)
     against = parts.only(*parse_names(args.against), origin="what is given, by --against")
     for text in args.against_give:
-        against = against | _read(composer, "--against-give", text)
+        against = against | given(composer, "--against-give", text)
     drawing = Drawing(
         parts=parts,
         against=against,
@@ -125,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         size=size,
     )
-    made = make(composer, drawing, progress=_progress if sys.stderr.isatty() else None)
+    made = make(composer, drawing, progress=tell_progress if sys.stderr.isatty() else None)
     pictures = made.pictures
     shown = [as_tensor(picture) for picture in pictures[:MOST_ON_SHEET]]
     longest = max(pictures[0].size)
@@ -138,23 +144,6 @@ def run(args: argparse.Namespace) -> int:
             sheet.save(path)
     print(f"{out / 'sheet.png'}: {len(pictures)} pictures from {', '.join(parts) or 'nothing'}")
     return 0
-
-
-def _upsampling(args: argparse.Namespace):
-    """The recipe of the upsampler; None for the default."""
-    from dataclasses import replace
-
-    from composer_pl.errors import UserInputError
-    from composer_pl.models.upsampling import UPSAMPLING
-
-    if args.upsampler_steps is None:
-        return None
-    if args.upsampler is None:
-        raise UserInputError(
-            "Reading the options of compose: --upsampler-steps needs an --upsampler, found none. "
-            "Next: add --upsampler FOLDER, or leave --upsampler-steps out."
-        )
-    return replace(UPSAMPLING, steps=args.upsampler_steps)
 
 
 def _pairs(sources: Sequence[tuple[str, str]]) -> list[tuple[str, list[str] | None]]:
@@ -182,55 +171,14 @@ def _pairs(sources: Sequence[tuple[str, str]]) -> list[tuple[str, list[str] | No
 
 
 def _gather(composer, pairs, args):
-    from composer_pl.composing.mistakes import UnknownToModelError
     from composer_pl.composing.parts import Parts
 
     parts = Parts({})
     for source, names in pairs:
-        for name in names or []:
-            if name not in composer.names:
-                raise UnknownToModelError(name, composer.names, doing=f"Reading --keep of {source}")
-        if source.endswith(".safetensors"):
-            loaded = Parts.load(source)
-            parts = parts | (loaded if names is None else loaded.only(*names, origin=source))
-        elif names is not None:
-            parts = parts | composer.decompose(source, names=names, seed=args.seed)
-        else:
-            found, missing = composer.decomposer.decompose_available(source, seed=args.seed)
-            for name, error in missing.items():
-                print(f"{name} of {source} is left out: {error}", file=sys.stderr)
-            parts = parts | found
+        doing = f"Reading --keep of {source}"
+        parts = parts | gathered(composer, source, names, seed=args.seed, doing=doing)
     for text in args.give:
-        parts = parts | _read(composer, "--give", text)
+        parts = parts | given(composer, "--give", text)
     if args.caption:
         parts = parts | composer.read("caption", args.caption)
     return parts
-
-
-def _read(composer, option: str, text: str):
-    from composer_pl.errors import UserInputError
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UserInputError(
-            f"Reading {option} {text!r}: expected NAME=VALUE, such as color=#0b3d91,#fff. "
-            f"Next: correct it."
-        )
-    return composer.read(name.strip(), value)
-
-
-def _size(text: str) -> tuple[int, int] | None:
-    from composer_pl.errors import UserInputError
-
-    if not text:
-        return None
-    sides = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text.strip().lower())
-    if sides is None:
-        raise UserInputError(
-            f"Reading --size {text!r}: expected height x width, such as 64x96. Next: correct it."
-        )
-    return int(sides[1]), int(sides[2])
-
-
-def _progress(step: int, steps: int) -> None:
-    print(f"\rstep {step}/{steps}", end="\n" if step == steps else "", file=sys.stderr, flush=True)

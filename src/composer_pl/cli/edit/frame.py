@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from composer_pl.cli.recipe_options import add_recipe_arguments, recipe_from_options
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.drawing import Drawing, Made
     from composer_pl.composing.parts import Parts
@@ -74,7 +76,7 @@ class Plan:
     """
 
     drawings: Sequence["Drawing"]
-    sources: Sequence[str] | Mapping[str, object] = ()
+    sources: "Sequence[str] | Mapping[str, str | Image.Image]" = ()
     panels: Sequence["Panel"] = ()
     finish: Callable[[Path, Sequence["Made"]], str] = field(default=lambda folder, made: "")
 
@@ -174,7 +176,7 @@ def _sheet(composer: "Composer", planned: Plan, made: Sequence["Made"]):
         titles = ("picture", "second picture", "third picture", "fourth picture")
         named = dict(zip(titles, named, strict=False))
     beside = [
-        Panel(title=title, content=(composer.decomposer.source(source)[0].cpu() + 1) / 2)  # type: ignore[arg-type]
+        Panel(title=title, content=(composer.decomposer.source(source)[0].cpu() + 1) / 2)
         for title, source in named.items()
         if not str(source).endswith(".safetensors")
     ]
