@@ -25,7 +25,7 @@ COMMANDS = {
     "edit": ("composer_pl.cli.edit", "the paper's tasks, from variation to virtual try-on"),
     "reproduce": ("composer_pl.cli.reproduce", "make a picture again from its own record"),
     "scenes": ("composer_pl.cli.scenes", "render scenes with captions, depth and instances"),
-    "eval": ("composer_pl.cli.evaluate", "measure a model"),
+    "eval": ("composer_pl.cli.eval", "measure a model"),
     "golden": ("composer_pl.cli.golden", "hold a training run against a shipped reference"),
     "demo": ("composer_pl.cli.demo", "decompose, compose, edit and train: one page in minutes"),
     "doctor": ("composer_pl.cli.doctor", "what works on this machine, and what mends the rest"),

@@ -9,8 +9,14 @@ if TYPE_CHECKING:
 _DIRECT = ("sampler", "steps", "guidance", "eta")
 
 
-def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--recipe`, `--with`, and the settings that are asked for most."""
+def add_recipe_arguments(parser: argparse.ArgumentParser, *, sweep: bool = False) -> None:
+    """`--recipe`, `--with`, and the settings that are asked for most.
+
+    Args:
+        parser: Of a command that draws.
+        sweep: Whether `--guidance` takes several values, into `args.guidances`, each for a recipe
+            of its own; `recipe_from_options` then leaves the guidance as it is.
+    """
     parser.add_argument(
         "--recipe", metavar="FILE", help="YAML file of sampling settings; options override it"
     )
@@ -27,10 +33,30 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
         "--sampler", choices=["dpmpp_2m", "ddim"], help="default: dpmpp_2m, of an inversion ddim"
     )
     parser.add_argument("--steps", type=int, help="sampling steps; default: 25, of an inversion 50")
-    parser.add_argument(
-        "--guidance", type=float, help="1 is no guidance; default: 3, of an inversion 1"
-    )
+    if sweep:
+        parser.set_defaults(guidance=None)
+        parser.add_argument(
+            "--guidance",
+            dest="guidances",
+            type=_numbers,
+            metavar="G,G,...",
+            help="1 is no guidance; several are measured one after the other; default: 3",
+        )
+    else:
+        parser.add_argument(
+            "--guidance", type=float, help="1 is no guidance; default: 3, of an inversion 1"
+        )
     parser.add_argument("--eta", type=float, help="noise of DDIM; default: 0")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """`1,2,3` -> (1.0, 2.0, 3.0)."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers such as 1,2,3, found {text!r}"
+        ) from None
 
 
 def recipe_from_options(

@@ -2,12 +2,11 @@
 
 import argparse
 
-HELP = "Score a model: `eval coco-fid` is the paper's zero-shot COCO FID and CLIP score."
+HELP = "Zero-shot FID and CLIP score on COCO, the protocol of the paper."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("protocol", choices=["coco-fid"], help="what to measure")
     parser.add_argument("--ckpt", default="", help="model folder or .ckpt file")
     parser.add_argument("--data.root", dest="root", default="", help="COCO root with val2014")
 

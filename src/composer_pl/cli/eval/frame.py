@@ -1,0 +1,76 @@
+"""What the protocols of `composer-pl eval` share: options, loading a model, the progress line."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from composer_pl.cli.recipe_options import add_recipe_arguments
+
+if TYPE_CHECKING:
+    from composer_pl.composing.composer import Composer
+
+
+def add_model_arguments(
+    parser: argparse.ArgumentParser, *, pictures: int | None, sweep: bool = False
+) -> None:
+    """Options of every protocol that draws: the model, the folder, how many, how.
+
+    Args:
+        parser: Of the protocol.
+        pictures: Default of `-n`; None is what the protocol itself asks for.
+        sweep: Whether `--guidance` takes several values, into `args.guidances`.
+    """
+    add = parser.add_argument
+    add("--ckpt", required=True, metavar="C", help="a shipped model, a model folder or .ckpt file")
+    add(
+        "--upsampler",
+        action="append",
+        metavar="U",
+        help="an upsampler for that model; a second one for a cascade",
+    )
+    add("--out", required=True, metavar="DIR", help="folder for the report and its numbers")
+    told = "what the protocol asks for" if pictures is None else pictures
+    add("-n", type=int, default=pictures, help=f"how many pictures; default: {told}")
+    add("--seed", type=int, default=0, help="picture i of a seed is always the same")
+    add("--batch", type=int, default=16, help="pictures drawn at once; changes none of them")
+    add_recipe_arguments(parser, sweep=sweep)
+    add("--upsampler-steps", type=int, metavar="N", help="sampling steps of the upsampler")
+    add("--raw-weights", action="store_true", help="not the averaged ones")
+    add("--device", default="cpu", help="cpu or cuda")
+
+
+def load_composer(args: argparse.Namespace) -> "Composer":
+    """The model of `--ckpt` with its `--upsampler`s, on its device.
+
+    Raises:
+        ComposerPLError: It cannot be loaded, or does not fit what is installed.
+    """
+    from composer_pl.composing.composer import Composer
+
+    return Composer.from_pretrained(
+        args.ckpt,
+        device=args.device,
+        averaged=not args.raw_weights,
+        upsampler=args.upsampler,
+    )
+
+
+def progress_line(what: str) -> Callable[[int, int], None] | None:
+    """A callback `(done, of)` that keeps one line on stderr; None where nobody reads it.
+
+    Args:
+        what: In words, such as `pictures drawn`.
+    """
+    if not sys.stderr.isatty():
+        return None
+    start = time.monotonic()
+
+    def tell(done: int, of: int) -> None:
+        spent = time.monotonic() - start
+        left = f", about {spent / done * (of - done):.0f} s left" if 0 < done < of else ""
+        end = "\n" if done >= of else ""
+        print(f"\r{done}/{of} {what}{left}\033[K", end=end, file=sys.stderr, flush=True)
+
+    return tell
