@@ -73,11 +73,11 @@ class _Chart:
         return x * _SCALE, y * _SCALE
 
     def axes(self, title: str) -> None:
-        for value in _ticks(self.low, self.high, 6):
+        for value in ticks(self.low, self.high, 6):
             start, end = self.place(0, value), self.place(self.last, value)
             self.draw.line([start, end], _GRID, _SCALE)
             self.text((_LEFT - 8, start[1] / _SCALE), f"{value:g}", "rm")
-        for step in _ticks(0, self.last, 8):
+        for step in ticks(0, self.last, 8):
             x = self.place(step, self.low)[0] / _SCALE
             self.text((x, _SIZE[1] - _BOTTOM + 8), f"{step:g}", "mt")
         self.draw.line([self.place(0, self.low), self.place(self.last, self.low)], _INK, _SCALE)
@@ -117,7 +117,7 @@ def _places(first: int, last: int) -> list[int]:
     return [*range(first, last, stride), last]
 
 
-def _ticks(low: float, high: float, most: int) -> list[float]:
+def ticks(low: float, high: float, most: int) -> list[float]:
     """Round numbers between two values."""
     raw = max(high - low, 1e-12) / most
     power = 10.0 ** floor(log10(raw))
