@@ -24,7 +24,7 @@ def test_the_shipped_judge_reads_unseen_scenes(unseen):
         name: scores(name, truth.image, reading, truth, claimed=truth.pairs)[0].nanmean()
         for name in ("semantics", "depth", "instances", "sketch")
     }
-    assert told["semantics"] > 0.65  # 0.89 on 64 scenes; these eight are hard ones
+    assert told["semantics"] > 0.85
     assert told["depth"] > 0.98
     assert told["instances"] > 0.6
     assert told["sketch"] > 0.95
