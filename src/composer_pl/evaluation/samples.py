@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from composer_pl.conditions.extraction import Extraction
@@ -13,11 +14,14 @@ from composer_pl.data.dataset import CutConfig, PictureDataset, collate
 from composer_pl.data.division import choose
 from composer_pl.data.records import Record
 from composer_pl.data.sampler import VALIDATION_EPOCH, SampleRef
+from composer_pl.data.scenes.captions import caption
+from composer_pl.data.scenes.description import Scene
 from composer_pl.data.scenes.rules import SceneRules
-from composer_pl.data.scenes.source import SceneConfig, SceneSource
+from composer_pl.data.scenes.source import RENDERER_VERSION, SceneConfig, SceneSource
 from composer_pl.data.sources import SourceConfig, list_source
 from composer_pl.errors import MissingDependencyError, MissingWeightsError, UserInputError
 from composer_pl.models.base import ComposerModel
+from composer_pl.randomness import derive_key
 from composer_pl.types import Batch
 
 UNSEEN = 10_000_000
@@ -37,11 +41,13 @@ class Samples:
         batch: All pictures as one batch, on the CPU.
         facts: Where they come from, as plain data for a manifest.
         notes: Sentences that a reader of the numbers should see.
+        scenes: What the pictures show, where they are scenes; their first captions are given.
     """
 
     batch: Batch
     facts: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    scenes: list[Scene] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.batch["index"])
@@ -72,8 +78,12 @@ def scene_samples(
         for i in range(first, first + count)
     ]
     batch = _read(records, CutConfig(canvas=side, resolution=resolution), seed)
-    facts = {"pictures": "scenes", "seed": seed, "first": first, "count": count}
-    return Samples(batch=batch, facts=facts)
+    scenes = [source.sampler.scene(record.number) for record in records]
+    batch["caption"] = [caption(scene, 0).text for scene in scenes]
+    facts: dict[str, Any] = {"pictures": "scenes", "seed": seed, "first": first, "count": count}
+    facts["renderer"] = RENDERER_VERSION
+    facts["rules"] = asdict(rules)
+    return Samples(batch=batch, facts=facts, scenes=scenes)
 
 
 def folder_samples(
@@ -152,6 +162,39 @@ def extracted(
         except (MissingWeightsError, MissingDependencyError) as error:
             notes.append(f"{name} is left out: {error}")
     return values, notes
+
+
+def pixel_values(
+    extraction: Extraction,
+    pixels: UInt8[Tensor, "b 3 s s"],
+    texts: Sequence[str],
+    names: Sequence[str],
+    *,
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """Conditions of pictures that are at hand, on their device.
+
+    Args:
+        extraction: Holds the extractors.
+        pixels: 8-bit sRGB.
+        texts: One caption a picture.
+        names: Which conditions.
+        seed: Of masks and grey weights.
+    """
+    count = len(pixels)
+    keys = torch.tensor([derive_key(seed, "values", i) for i in range(count)], dtype=torch.int64)
+    source = pixels.float() / 127.5 - 1
+    batch = Batch(
+        source=source,
+        image=source,
+        caption=list(texts),
+        index=torch.arange(count),
+        key=keys,
+        identity=keys,
+    )
+    keep = torch.tensor([name in names for name in extraction.plugins])[:, None]
+    found = extraction.extract(batch, keep.expand(-1, count))
+    return {name: found[name] for name in names}
 
 
 def model_extraction(model: ComposerModel) -> Extraction:
