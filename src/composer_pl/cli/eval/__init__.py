@@ -13,6 +13,7 @@ HELP = "Measure a model: each protocol is a command that writes a report and its
 
 PROTOCOLS: dict[str, tuple[str, str]] = {
     "coco-fid": ("coco_fid", "zero-shot FID and CLIP score on COCO, the paper's protocol"),
+    "attribution": ("attribution", "what each condition is worth: Shapley effects on the loss"),
     "compare": ("compare", "two evaluations side by side, if they were made in the same way"),
 }
 """Protocol -> (module under `composer_pl.cli.eval`, one line of help)."""
