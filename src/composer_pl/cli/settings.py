@@ -16,8 +16,12 @@ def parse_names(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+def parse_settings(texts: Sequence[str], option: str = "--set") -> dict[str, dict[str, Any]]:
     """Read texts of the form `NAME.ARG=VALUE`; the value is read as YAML, plain data only.
+
+    Args:
+        texts: The texts.
+        option: Where they were given, for the message.
 
     Raises:
         UserInputError: A text is malformed.
@@ -28,15 +32,15 @@ def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
         name, dot, argument = target.partition(".")
         if not (equals and dot):
             raise UserInputError(
-                f"Reading --set {text!r}: expected NAME.ARG=VALUE, such as sketch.edges=canny. "
+                f"Reading {option} {text!r}: expected NAME.ARG=VALUE, such as sketch.edges=canny. "
                 f"Next: correct it."
             )
         try:
             settings.setdefault(name, {})[argument] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise UserInputError(
-                f"Reading --set {text!r}: expected a plain value as in YAML, such as 3, canny or "
-                f"[1, 2], found {value!r}. Next: correct it."
+                f"Reading {option} {text!r}: expected a plain value as in YAML, such as 3, canny "
+                f"or [1, 2], found {value!r}. Next: correct it."
             ) from error
     return settings
 

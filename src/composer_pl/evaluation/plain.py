@@ -91,3 +91,43 @@ def lab(pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     f = torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
     x, y, z = f.unbind(1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
+
+
+def slopes(grey: Float[Tensor, "b h w"]) -> Float[Tensor, "b 2 h w"]:
+    """Sobel's slopes of maps to the right and downwards, in units a pixel."""
+    across = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
+    kernels = torch.stack([across, across.T])[:, None].to(grey)
+    return F.conv2d(F.pad(grey[:, None], (1, 1, 1, 1), mode="replicate"), kernels)
+
+
+def slope_crests(grey: Float[Tensor, "b h w"], least: float = 0.05) -> Bool[Tensor, "b h w"]:
+    """Edges one pixel wide: where the slope is steepest along its main direction.
+
+    Args:
+        grey: Maps in [0, 1].
+        least: Least slope of an edge, in units a pixel.
+    """
+    right, down = slopes(grey).unbind(1)
+    steep = (right.square() + down.square()).sqrt()
+    padded = F.pad(steep, (1, 1, 1, 1))
+    # Of two equal ones beside each other the first counts: a clean step is one line.
+    across = (steep > padded[:, 1:-1, :-2]) & (steep >= padded[:, 1:-1, 2:])
+    along = (steep > padded[:, :-2, 1:-1]) & (steep >= padded[:, 2:, 1:-1])
+    return (steep > least) & torch.where(right.abs() >= down.abs(), across, along)
+
+
+def edge_steepness(
+    grey: Float[Tensor, "b h w"], shape: Bool[Tensor, "b h w"]
+) -> Float[Tensor, " b"]:
+    """Chance that a pixel on a shape's outline has a steeper slope than one elsewhere (AUC).
+
+    NaN where a picture shows no outline of at least eight pixels.
+    """
+    steep = slopes(grey).square().sum(1).flatten(1)
+    near, far = (F.max_pool2d(side.float()[:, None], 3, 1, 1)[:, 0] > 0 for side in (shape, ~shape))
+    on = (near & far).flatten(1)
+    inside, outside = on.sum(1), (~on).sum(1)
+    ranks = steep.argsort(1).argsort(1).double()
+    first = (ranks * on).sum(1) - inside * (inside - 1) / 2
+    chance = first / (inside * outside).clamp(min=1)
+    return torch.where((inside >= 8) & (outside >= 8), chance, torch.nan).float()

@@ -65,6 +65,12 @@ class Truth:
     def __getitem__(self, rows: slice | Tensor) -> "Truth":
         return Truth(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
+    @classmethod
+    def joined(cls, parts: Sequence["Truth"]) -> "Truth":
+        """Several of them as one."""
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
 
 def surroundings(scenes: Sequence[Scene], device: torch.device | str) -> Int[Tensor, "n 2"]:
     """Floor and sky of scenes as in `Truth`."""
@@ -129,10 +135,7 @@ def whole_truth(corpus: SceneTensors) -> Truth:
     """The truth of all scenes of a small corpus."""
     rows = torch.arange(len(corpus.scenes), device=corpus.pixels.device)
     around = surroundings(corpus.scenes, rows.device)
-    parts = [truth_of(corpus, part, around) for part in rows.split(256)]
-    return Truth(
-        **{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Truth)}
-    )
+    return Truth.joined([truth_of(corpus, part, around) for part in rows.split(256)])
 
 
 def claimed_pairs(scenes: Sequence[Scene], *, number: int = 0) -> Bool[Tensor, "b 56"]:

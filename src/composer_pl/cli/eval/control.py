@@ -1,0 +1,305 @@
+"""`composer-pl eval control`: how well pictures obey each condition, alone and in company."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from composer_pl.cli.eval.sample_options import add_sample_arguments, chosen_names, samples_of
+from composer_pl.cli.recipe_options import add_recipe_arguments, recipe_from_options
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from composer_pl.composing.composer import Composer
+    from composer_pl.data.scenes.description import Scene
+    from composer_pl.evaluation.control.copies import Copies
+    from composer_pl.evaluation.control.measure import Control, Draw
+    from composer_pl.evaluation.control.others import Other
+    from composer_pl.evaluation.control.quality import Quality
+    from composer_pl.evaluation.metrics.features import PictureFeatures
+    from composer_pl.evaluation.samples import Samples
+    from composer_pl.models.recipe import SamplingRecipe
+
+HELP = (
+    "How well pictures obey each condition of a model: alone, in pairs, all together; between the "
+    "floor of shuffled conditions and the ceiling of the true picture; by the condition's own "
+    "extractor and by a judge that is another."
+)
+
+PICTURES, PAIRS, AGAIN = 64, 16, 8
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    add = parser.add_argument
+    add("--ckpt", required=True, metavar="C", help="a shipped model, a model folder or .ckpt file")
+    add("--out", required=True, metavar="DIR", help="folder for the report and its numbers")
+    add("-n", type=int, default=PICTURES, help=f"how many pictures; default: {PICTURES}")
+    add_sample_arguments(parser)
+    add("--conditions", metavar="A,B", help="measure these alone; default: all of the model")
+    add(
+        "--pairs",
+        type=int,
+        default=PAIRS,
+        metavar="K",
+        help=f"pictures drawn from each pair of conditions, 0 for none; default: {PAIRS}",
+    )
+    add(
+        "--again",
+        type=int,
+        default=AGAIN,
+        metavar="K",
+        help=f"pictures drawn twice from one value, to see what chance decides; default: {AGAIN}",
+    )
+    add("--blind", metavar="MODEL", help="draws the blind row; default: the same, given nothing")
+    add(
+        "--judge",
+        action="append",
+        default=[],
+        metavar="NAME.ARG=VALUE",
+        help="judge a condition by its plugin with another argument: sketch.edges=dexined; may be "
+        "repeated",
+    )
+    add(
+        "--features",
+        default="tiny",
+        metavar="SPEC",
+        help="network of kernel distance, precision and recall: tiny, inception:PATH, ...; "
+        "default: tiny, which compares only with itself",
+    )
+    add("--training", metavar="FOLDER", help="look for copies of the pictures of this folder")
+    add("--training-scenes", type=int, metavar="N", help="look for copies of the first N scenes")
+    add("--seed", type=int, default=0, help="of scenes and noise")
+    add("--batch", type=int, default=16, help="pictures drawn at once; changes none of them")
+    add("--bfloat16", action="store_true", help="run the network in bfloat16, on a CPU too")
+    add_recipe_arguments(parser)
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME.ARG=VALUE",
+        help="extract with another argument than in training: sketch.edges=canny; may be repeated",
+    )
+    add("--raw-weights", action="store_true", help="not the averaged ones")
+    add("--device", default="cpu", help="cpu or cuda")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw, score, write the report and the numbers, say where they lie."""
+    from composer_pl.cli.eval.compare import RESULTS
+    from composer_pl.cli.eval.frame import progress_line
+    from composer_pl.cli.output import check_output, writing
+    from composer_pl.cli.settings import parse_settings
+    from composer_pl.composing.composer import Composer
+    from composer_pl.evaluation.control.measure import ControlPlan, drawing_of, measure_control
+    from composer_pl.evaluation.control.report import control_parts
+    from composer_pl.evaluation.control.results import control_measurements, lines_of, verdicts
+    from composer_pl.evaluation.control.scorers import panel
+    from composer_pl.evaluation.control.subjects import wanted_of
+    from composer_pl.evaluation.measurement import append_measurements
+    from composer_pl.evaluation.metrics.features import feature_network
+    from composer_pl.evaluation.report import write_report
+    from composer_pl.evaluation.scenes.judge import load_judge
+
+    out = check_output(args.out)
+    recipe = _recipe(args)
+    network = feature_network(args.features, device=args.device)
+    composer = Composer.from_pretrained(
+        args.ckpt,
+        device=args.device,
+        averaged=not args.raw_weights,
+        settings=parse_settings(args.set),
+    )
+    extraction = composer.decomposer.extraction
+    names = chosen_names(args.conditions, composer, doing="Measuring control")
+    blind = _blind(args, composer, recipe)
+    samples = samples_of(args, composer)
+    scenes = _scenes(args, samples, composer)
+    others, notes = _others(args, composer, names, photos=scenes is None)
+    wanted, lacking = wanted_of(
+        samples, extraction, names, others=others, scenes=scenes, device=composer.device
+    )
+    notes = [*samples.notes, *lacking, *notes]
+    for note in notes:
+        print(note, file=sys.stderr)
+    judged = [other for other in others if other.key in wanted.judged]
+    scorers = panel(extraction, list(wanted.values), scenes=scenes is not None, others=judged)
+    plan = ControlPlan(seed=args.seed, pairs=args.pairs, again=args.again, chunk=args.batch)
+    control = measure_control(
+        list(wanted.values),
+        scorers,
+        wanted,
+        drawing_of(composer.model, recipe, bfloat16=args.bfloat16),
+        plan,
+        judge=None if scenes is None else load_judge(device=composer.device),
+        blind=blind,
+        progress=progress_line("pictures drawn"),
+    )
+    lines = lines_of(control)
+    quality = _quality(control, network)
+    training = _training(args, composer)
+    copies = _copies(control, training)
+    settings = _settings(args, composer, samples, recipe, network, list(wanted.values))
+    parts = control_parts(
+        control,
+        lines,
+        quality,
+        texts=samples.batch["caption"],
+        notes=notes,
+        copies=copies,
+        training=training,
+    )
+    with writing(out):
+        write_report(out, f"How {args.ckpt} obeys its conditions", parts, facts=settings)
+        (out / RESULTS).unlink(missing_ok=True)  # as the report replaces an earlier one
+        append_measurements(out / RESULTS, control_measurements(lines, quality, control, settings))
+    print(
+        f"{out / 'report.html'}: {len(control.names)} conditions on {len(control)} pictures; "
+        f"{verdicts(lines)[0]}"
+    )
+    return 0
+
+
+def _recipe(args: argparse.Namespace) -> "SamplingRecipe":
+    from dataclasses import replace
+
+    from composer_pl.errors import UserInputError
+
+    for option in ("pairs", "again"):
+        if getattr(args, option) < 0:
+            raise UserInputError(
+                f"Measuring control: expected --{option} of 0 or more, found "
+                f"{getattr(args, option)}. Next: correct it."
+            )
+    if args.batch < 1:
+        raise UserInputError(
+            f"Measuring control: expected --batch of 1 or more, found {args.batch}. "
+            f"Next: correct it."
+        )
+    return replace(recipe_from_options(args), max_batch=args.batch)
+
+
+def _blind(
+    args: argparse.Namespace, composer: "Composer", recipe: "SamplingRecipe"
+) -> "Draw | None":
+    from composer_pl.errors import UserInputError
+    from composer_pl.evaluation.control.measure import drawing_of
+    from composer_pl.models.hub import located
+    from composer_pl.models.storage import load_model
+
+    if not args.blind:
+        return None
+    model = load_model(located(args.blind)).to(composer.device).eval()
+    sides = [each.config.resolution for each in (composer.model, model)]
+    if sides[0] != sides[1]:
+        raise UserInputError(
+            f"Measuring control: expected a blind model of the same side as the model's, "
+            f"{sides[0]} pixels, found {sides[1]}. Next: give another --blind."
+        )
+    return drawing_of(model, recipe, bfloat16=args.bfloat16)
+
+
+def _scenes(
+    args: argparse.Namespace, samples: "Samples", composer: "Composer"
+) -> "list[Scene] | None":
+    from composer_pl.evaluation.control.subjects import rendered_scenes, root_scenes
+
+    if not args.root:
+        return rendered_scenes(samples.facts)
+    reads = any("caption" in plugin.inputs for plugin in composer.model.plugins.values())
+    return root_scenes(args.root, samples, split=args.split, captioned=reads)
+
+
+def _others(
+    args: argparse.Namespace, composer: "Composer", names: list[str], *, photos: bool
+) -> "tuple[list[Other], list[str]]":
+    """Judges asked for, and on photos those that are at hand; sentences on what is missing."""
+    from composer_pl.cli.settings import parse_settings
+    from composer_pl.evaluation.control.others import found_others, other_of
+
+    plugins = {name: composer.decomposer.plugins[name] for name in names}
+    size = composer.decomposer.extraction.value_size
+    others, missing = found_others(plugins, size) if photos else ([], {})
+    for name, arguments in parse_settings(args.judge, "--judge").items():
+        chosen_names(name, composer, doing="Choosing a judge")
+        if name in plugins:
+            other = other_of(name, plugins[name], arguments, size)
+            others = [o for o in others if o.key != other.key] + [other]
+    return others, [
+        f"{name} could be judged by {' or '.join(lacking)} too, whose weights are not here."
+        for name, lacking in missing.items()
+    ]
+
+
+def _quality(control: "Control", network: "PictureFeatures") -> "dict[str, Quality]":
+    from composer_pl.evaluation.control.measure import TRUTH
+    from composer_pl.evaluation.control.quality import quality_of
+
+    true = control.pictures[TRUTH]
+    return {
+        arm: quality_of(pictures, true, features=network, again=control.again.get(arm))
+        for arm, pictures in control.pictures.items()
+        if arm != TRUTH and len(pictures) == len(true)
+    }
+
+
+def _training(args: argparse.Namespace, composer: "Composer") -> "Tensor | None":
+    from composer_pl.errors import UserInputError
+    from composer_pl.evaluation.control.subjects import training_pictures
+
+    if args.training and args.training_scenes is not None:
+        raise UserInputError(
+            "Looking for copies: expected --training or --training-scenes, found both. "
+            "Next: leave one out."
+        )
+    if not args.training and args.training_scenes is None:
+        return None
+    side = composer.model.config.resolution
+    return training_pictures(args.training, args.training_scenes, resolution=side)
+
+
+def _copies(control: "Control", training: "Tensor | None") -> "dict[str, Copies]":
+    from composer_pl.evaluation.control.copies import find_copies
+    from composer_pl.evaluation.control.measure import NONE, TRUTH
+
+    if training is None:
+        return {}
+    return {
+        arm: find_copies(control.pictures[arm], control.pictures[TRUTH], training)
+        for arm in (NONE, *control.names)
+    }
+
+
+def _settings(
+    args: argparse.Namespace,
+    composer: "Composer",
+    samples: "Samples",
+    recipe: "SamplingRecipe",
+    network: "PictureFeatures",
+    names: list[str],
+) -> dict[str, Any]:
+    from composer_pl.cli.settings import parse_settings
+    from composer_pl.composing.identity import machine_facts
+    from composer_pl.evaluation.scenes.judge import judge_digest
+    from composer_pl.models.recipe import recipe_to_dict
+
+    machine = machine_facts(composer.model.plugins, names, composer.device)
+    told = recipe_to_dict(recipe)
+    batch = told.pop("max_batch")
+    return {
+        "model": composer.identity["base"],
+        "data": samples.facts,
+        "conditions": names,
+        "extraction": parse_settings(args.set),
+        "recipe": told,
+        "seed": args.seed,
+        "bfloat16": args.bfloat16,
+        "pairs": args.pairs,
+        "again": args.again,
+        "blind": args.blind or "the model, given nothing",
+        "judge": judge_digest(),
+        "judges": args.judge,
+        "features": network.describe(),
+        "versions": machine.pop("versions"),
+        "context": {**machine, "batch": batch},
+    }

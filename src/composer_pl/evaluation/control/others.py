@@ -1,0 +1,109 @@
+"""Other extractors of a condition as judges: another edge detector, another CLIP.
+
+A plugin that can use several networks names them in an argument of a `Literal` type; every other
+choice whose weights are here is a judge that the model was not conditioned with. So a stranger's
+plugin gets such judges as the shipped ones do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import torch
+
+from composer_pl.conditions.extraction import Extraction
+from composer_pl.errors import ComposerPLError, ConfigError
+from composer_pl.plugin.api import ConditionPlugin
+
+_SCENES = "scenes"
+"""In the name of a network that knows nothing but scenes, which is no judge of photos."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other:
+    """Another extractor of a condition, built and ready.
+
+    Attributes:
+        condition: Name in the model.
+        key: `condition:argument=choice`.
+        extraction: Holds the other plugin under that name.
+    """
+
+    condition: str
+    key: str
+    extraction: Extraction
+
+
+def choices(plugin: ConditionPlugin) -> list[tuple[str, str]]:
+    """Arguments and choices that name another network than the plugin uses."""
+    if not plugin.weights:
+        return []
+    hints = get_type_hints(type(plugin).__init__)
+    return [
+        (argument, choice)
+        for argument, present in plugin.config().items()
+        if get_origin(hints.get(argument)) is Literal
+        for choice in get_args(hints[argument])
+        if choice != present and isinstance(choice, str)
+    ]
+
+
+def found_others(
+    plugins: Mapping[str, ConditionPlugin], value_size: tuple[int, int]
+) -> tuple[list[Other], dict[str, list[str]]]:
+    """Judges of photos that can be built on this machine.
+
+    Args:
+        plugins: The model's conditions by name.
+        value_size: Height and width of local values.
+
+    Returns:
+        The judges, and for each condition the choices that lack weights or a library.
+    """
+    others: list[Other] = []
+    missing: dict[str, list[str]] = {}
+    for name, plugin in plugins.items():
+        for argument, choice in choices(plugin):
+            if _SCENES in choice:
+                continue
+            try:
+                others.append(other_of(name, plugin, {argument: choice}, value_size))
+            except ComposerPLError:
+                missing.setdefault(name, []).append(f"{argument}={choice}")
+    return others, missing
+
+
+def other_of(
+    name: str,
+    plugin: ConditionPlugin,
+    arguments: Mapping[str, Any],
+    value_size: tuple[int, int],
+) -> Other:
+    """A judge of the same class with other arguments; what is not named takes its default.
+
+    Args:
+        name: The condition.
+        plugin: As the model has it.
+        arguments: Of the judge.
+        value_size: Height and width of local values.
+
+    Raises:
+        ComposerPLError: It cannot be built: an argument is wrong, or weights or a library absent.
+    """
+    told = ", ".join(f"{argument}={value}" for argument, value in arguments.items())
+    try:
+        other = type(plugin)(**arguments)
+    except TypeError as error:
+        raise ConfigError(
+            f"Building a judge of {name!r} with {told}: expected arguments of "
+            f"{type(plugin).__name__} ({', '.join(plugin.config())}), found: {error}. "
+            f"Next: correct the argument."
+        ) from error
+    if other.config() | {"drop_prob": 0} == plugin.config() | {"drop_prob": 0}:
+        raise ConfigError(
+            f"Building a judge of {name!r} with {told}: expected another extractor than the "
+            f"model's, found the same. Next: give another choice."
+        )
+    extraction = Extraction({name: other}, value_size=value_size)
+    extraction.extractor(name, torch.device("cpu"))  # what is missing shows now
+    return Other(condition=name, key=f"{name}:{told}", extraction=extraction)

@@ -1,0 +1,156 @@
+"""True pictures with everything that pictures are held against."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from composer_pl.conditions.extraction import Extraction
+from composer_pl.data.division import choose
+from composer_pl.data.scenes.captions import caption
+from composer_pl.data.scenes.description import Scene
+from composer_pl.data.scenes.rules import SceneRules
+from composer_pl.data.scenes.sampler import SceneSampler
+from composer_pl.data.scenes.source import RENDERER_VERSION
+from composer_pl.data.sources import SourceConfig, list_source
+from composer_pl.errors import ComposerPLError, UserInputError
+from composer_pl.evaluation.control.others import Other
+from composer_pl.evaluation.control.pictures import SceneTruth, Wanted, to_bytes
+from composer_pl.evaluation.samples import Samples, extracted, folder_samples, scene_samples
+from composer_pl.evaluation.scenes.rendered import render_scenes
+from composer_pl.evaluation.scenes.truth import Truth, claimed_pairs, whole_truth
+
+_TEXTS = 5  # captions that a scene has, as data and as a COCO root
+_BATCH = 32
+
+
+def wanted_of(
+    samples: Samples,
+    extraction: Extraction,
+    names: Sequence[str],
+    *,
+    others: Sequence[Other] = (),
+    scenes: Sequence[Scene] | None = None,
+    device: torch.device,
+) -> tuple[Wanted, list[str]]:
+    """Extract the conditions of true pictures and gather what is known of them.
+
+    Args:
+        samples: The pictures.
+        extraction: The model's extractors.
+        names: Conditions to extract.
+        others: Further judges, which extract from the same pictures.
+        scenes: What they show, where they are rendered scenes.
+        device: Where to work.
+
+    Returns:
+        All of it on `device`, and a sentence on each condition that is left out.
+    """
+    values, notes = extracted(extraction, samples, names, device=device)
+    judged = {}
+    for other in others:
+        if other.condition in values:
+            found, lacking = extracted(other.extraction, samples, [other.condition], device=device)
+            if other.condition in found:
+                judged[other.key] = found[other.condition]
+            notes += lacking
+    scene = None if scenes is None else scene_truth(scenes, samples.batch["caption"])
+    wanted = Wanted(batch=samples.batch, values=values, judged=judged, scene=scene)
+    return wanted.to(device), notes
+
+
+def scene_truth(scenes: Sequence[Scene], texts: Sequence[str]) -> SceneTruth:
+    """Render the truth of scenes, and find out what their captions claim.
+
+    Args:
+        scenes: The scenes.
+        texts: The caption of each; one that is none of the scene's own claims nothing.
+    """
+    parts = [
+        whole_truth(render_scenes(scenes[i : i + _BATCH])) for i in range(0, len(scenes), _BATCH)
+    ]
+    claimed = []
+    for scene, text in zip(scenes, texts, strict=True):
+        own = [n for n in range(_TEXTS) if caption(scene, n).text == text]
+        claims = claimed_pairs([scene], number=own[0] if own else 0)
+        claimed.append(claims if own else torch.zeros_like(claims))
+    return SceneTruth(truth=Truth.joined(parts), claimed=torch.cat(claimed))
+
+
+def rendered_scenes(facts: dict[str, Any], rules: SceneRules | None = None) -> list[Scene]:
+    """The scenes of `scene_samples`, by its facts and the rules that it was given."""
+    sampler = SceneSampler(facts["seed"], rules or SceneRules(max_objects=3))
+    return [sampler.scene(i) for i in range(facts["first"], facts["first"] + facts["count"])]
+
+
+def root_scenes(
+    root: str, samples: Samples, *, split: str = "", captioned: bool = True
+) -> list[Scene] | None:
+    """The scenes of pictures in a root of `composer-pl scenes`; None of any other folder.
+
+    Args:
+        root: As of `folder_samples`.
+        samples: What that answered.
+        split: As it was given.
+        captioned: As it was given.
+
+    Raises:
+        UserInputError: The root's scenes were drawn by another version of the renderer.
+    """
+    described = Path(root).expanduser() / "scenes.json"
+    if not described.is_file():
+        return None
+    try:
+        settings = json.loads(described.read_bytes())["settings"]
+        version = settings["renderer"]
+        sampler = SceneSampler(settings["seed"], SceneRules(**settings["rules"]))
+    except (OSError, ValueError, KeyError, TypeError, ComposerPLError) as error:
+        raise UserInputError(
+            f"Reading the scenes of {root}: expected scenes.json as `composer-pl scenes` writes "
+            f"it, found {type(error).__name__}: {error}. Next: write the scenes again, or remove "
+            f"that file to take them as photos."
+        ) from error
+    if version != RENDERER_VERSION:
+        raise UserInputError(
+            f"Reading the scenes of {root}: expected those of this renderer (version "
+            f"{RENDERER_VERSION}), found version {version}. Next: write them again with "
+            f"`composer-pl scenes`."
+        )
+    records = list_source(SourceConfig(root=root, split=split)).records
+    worded = [record for record in records if record.captions]
+    (chosen,) = choose([worded if captioned and worded else records], len(samples))
+    numbers = [int(Path(chosen[slot].name).stem) for slot in samples.batch["index"].tolist()]
+    return [sampler.scene(number) for number in numbers]
+
+
+def training_pictures(
+    root: str | None, scenes: int | None, *, resolution: int
+) -> UInt8[Tensor, "n 3 _h _w"]:
+    """Training pictures to look for copies among, at the model's side.
+
+    Args:
+        root: A folder, of which all pictures are taken; None renders scenes.
+        scenes: How many, from the first one of the seed 0 on; they are of the default rules of
+            evaluation.
+        resolution: Side of the model's pictures.
+
+    Raises:
+        UserInputError: There are none, or the folder cannot be read.
+    """
+    if root:
+        count = len(list_source(SourceConfig(root=root)).records)
+        found = folder_samples(
+            root, count, resolution=resolution, canvas=resolution, captioned=False
+        )
+    elif scenes and scenes > 0:
+        found = scene_samples(scenes, resolution=resolution, first=0)
+    else:
+        raise UserInputError(
+            f"Looking for copies: expected at least one training picture, found {scenes}. "
+            f"Next: ask for more."
+        )
+    return to_bytes(found.batch["image"])
