@@ -13,7 +13,9 @@ HELP = "Measure a model: each protocol is a command that writes a report and its
 
 PROTOCOLS: dict[str, tuple[str, str]] = {
     "coco-fid": ("coco_fid", "zero-shot FID and CLIP score on COCO, the paper's protocol"),
+    "control": ("control", "how well pictures obey each condition, alone and in company"),
     "attribution": ("attribution", "what each condition is worth: Shapley effects on the loss"),
+    "composition": ("composition", "conditions of two pictures: what is kept, and which one wins"),
     "compare": ("compare", "two evaluations side by side, if they were made in the same way"),
 }
 """Protocol -> (module under `composer_pl.cli.eval`, one line of help)."""

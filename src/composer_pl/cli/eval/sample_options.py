@@ -1,4 +1,4 @@
-"""Options that say which pictures a protocol works on, alike for those that take any."""
+"""Options of protocols that take any model and any pictures: which ones, and where to write."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--scenes`, `--data.root` and what belongs to it; `-n` is the frame's."""
+    """Where pictures come from: `--scenes`, `--data.root`, `--data.split`; not how many, `-n`."""
     add = parser.add_argument
     add("--scenes", type=int, metavar="N", help="render N scenes; the default, with N from -n")
     add(
@@ -21,6 +21,61 @@ def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
         help="take pictures of a folder, a class folder or a COCO root instead",
     )
     add("--data.split", dest="split", default="", help="part of it: val, val2014, ...")
+
+
+def add_subject_arguments(parser: argparse.ArgumentParser, *, pictures: int, batch: int) -> None:
+    """The model, models beside it, the folder, and the pictures.
+
+    Args:
+        parser: Of the protocol.
+        pictures: How many by default.
+        batch: Rows through the network at once by default.
+    """
+    add = parser.add_argument
+    add("--ckpt", required=True, metavar="C", help="a shipped model, a model folder or .ckpt file")
+    add(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="C",
+        help="another model to measure on the same pictures and noise, in the same report: one "
+        "with a single condition, say; may be repeated",
+    )
+    add("--out", required=True, metavar="DIR", help="folder for the report and its numbers")
+    add("-n", type=int, default=pictures, help=f"how many pictures; default: {pictures}")
+    add_sample_arguments(parser)
+    add("--conditions", metavar="A,B", help="these alone; default: all of the model")
+    add("--seed", type=int, default=0, help="of scenes and noise; picture i is always the same")
+    add("--batch", type=int, default=batch, help="rows through the network at once")
+    add("--raw-weights", action="store_true", help="not the averaged ones")
+    add("--device", default="cpu", help="cpu or cuda")
+
+
+def load_subjects(args: argparse.Namespace) -> "dict[str, Composer]":
+    """The model of `--ckpt`, first, and those of `--beside`, by the names that were given.
+
+    Raises:
+        ComposerPLError: One cannot be loaded, or is named twice.
+    """
+    from composer_pl.composing.composer import Composer
+
+    subjects: dict[str, Composer] = {}
+    for name in (args.ckpt, *args.beside):
+        if name in subjects:
+            raise UserInputError(
+                f"Choosing models for eval {args.protocol}: expected each once, found {name!r} "
+                f"twice. Next: leave one out."
+            )
+        subjects[name] = Composer.from_pretrained(
+            name, device=args.device, averaged=not args.raw_weights
+        )
+    sides = {composer.side for composer in subjects.values()}
+    if len(sides) > 1:
+        raise UserInputError(
+            f"Choosing models for eval {args.protocol}: expected pictures of one side, found "
+            f"{', '.join(map(str, sorted(sides)))} px. Next: measure them apart."
+        )
+    return subjects
 
 
 def samples_of(args: argparse.Namespace, composer: "Composer") -> "Samples":
@@ -39,7 +94,7 @@ def samples_of(args: argparse.Namespace, composer: "Composer") -> "Samples":
     count = args.n if args.scenes is None else args.scenes
     if count < 1:
         raise UserInputError(f"{doing}: expected at least 1, found {count}. Next: ask for more.")
-    side = composer.model.config.resolution
+    side = composer.side
     if not args.root:
         return scene_samples(count, resolution=side, seed=args.seed)
     reads = any("caption" in plugin.inputs for plugin in composer.model.plugins.values())

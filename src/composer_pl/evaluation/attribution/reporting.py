@@ -1,7 +1,6 @@
 """Effects of conditions as tables, a plot and measurements."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 import torch
@@ -12,13 +11,14 @@ from composer_pl.evaluation.attribution.effects import Effects
 from composer_pl.evaluation.intervals import Interval, interval_of, mean_interval, resampled_means
 from composer_pl.evaluation.measurement import Measurement
 from composer_pl.evaluation.report import Part, Plot, Table
+from composer_pl.evaluation.stated import stated
 
 PROTOCOL = "attribution"
 OVER = "over pictures"
 
 
 def attribution_parts(
-    effects: Effects, *, num_timesteps: int, notes: Sequence[str] = ()
+    effects: Effects, *, num_timesteps: int, notes: Sequence[str] = (), model: str = ""
 ) -> list[Part]:
     """What a report shows of effects.
 
@@ -26,9 +26,12 @@ def attribution_parts(
         effects: Of some pictures.
         num_timesteps: Of the model's schedule, for the names of bands.
         notes: Sentences about the pictures.
+        model: Its name where a report shows several; empty where it shows one.
     """
+    of = f", {model}" if model else ""
     bands = _bands(effects, num_timesteps)
     columns = ["condition", *bands, "all levels"]
+    formats = dict.fromkeys(columns[1:], ".4f")
     how = (
         "Exact: every subset of the conditions was asked."
         if effects.orders is None
@@ -42,7 +45,8 @@ def attribution_parts(
         "What is lost without a condition is small where others say the same; what it does alone "
         f"is large then. {how}"
     )
-    parts: list[Part] = [text, *notes, _summary(effects)]
+    heading = [f"## {model}"] if model else []
+    parts: list[Part] = [*heading, text, *notes, _summary(effects, of)]
     tables = {
         "Shapley effect by noise level": effects.shapley,
         "Left out of all: how much the loss rises": effects.left_out,
@@ -53,10 +57,10 @@ def attribution_parts(
             [name, *_by_band(effect)] for name, effect in zip(effects.names, found, strict=True)
         ]
         rows.append(["all together", *_by_band(effects.total)])
-        parts.append(Table(title, columns, rows, note=f"95% intervals {OVER}."))
+        parts.append(Table(title + of, columns, rows, f"95% intervals {OVER}.", formats))
     losses = {"no condition": effects.none, "every condition": effects.all}
     rows = [[name, *_by_band(loss)] for name, loss in losses.items()]
-    parts.append(Table("Denoising loss", ["given", *bands, "all levels"], rows))
+    parts.append(Table(f"Denoising loss{of}", ["given", *bands, "all levels"], rows, "", formats))
     middle = [(i + 0.5) * num_timesteps / len(bands) for i in range(len(bands))]
     series = {
         name: [
@@ -67,7 +71,7 @@ def attribution_parts(
     }
     parts.append(
         Plot(
-            "Shapley effect by noise level",
+            f"Shapley effect over noise levels{of}",
             "timestep (0 is the least noise)",
             "fall of the denoising loss",
             series,
@@ -101,24 +105,11 @@ def attribution_measurements(
         found[f"share of {name}, all levels"] = _share(own, effects.total)
     for band, interval in zip(bands, _by_band(effects.total), strict=True):
         found[f"effect of all, {band}"] = interval
-    return [
-        Measurement(
-            protocol=PROTOCOL,
-            measure=measure,
-            value=interval.value,
-            low=interval.low,
-            high=interval.high,
-            interval=OVER,
-            count=len(effects.none),
-            of_protocol=True,
-            settings=settings,
-        )
-        for measure, interval in found.items()
-        if isfinite(interval.value) and interval.value in interval
-    ]
+    count = len(effects.none)
+    return stated(found, protocol=PROTOCOL, over=OVER, count=count, settings=settings)
 
 
-def _summary(effects: Effects) -> Table:
+def _summary(effects: Effects, of: str) -> Table:
     rows = [
         [
             name,
@@ -132,12 +123,12 @@ def _summary(effects: Effects) -> Table:
     rows.sort(key=lambda row: -row[1].value)
     columns = ["condition", "Shapley effect", "share of all", "left out", "alone"]
     return Table(
-        "What each condition is worth",
+        f"What each condition is worth{of}",
         columns,
         rows,
         note=f"Means over noise levels; 95% intervals {OVER}. The share is of the fall of the loss "
         "by all conditions.",
-        formats={"share of all": ".1%"},
+        formats={"share of all": ".1%"} | dict.fromkeys(columns[1:2] + columns[3:], ".4f"),
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from composer_pl.composing.mistakes import check_finite
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
@@ -88,6 +89,7 @@ def draw_crossed(
     recipe: SamplingRecipe,
     *,
     keys: Int[Tensor, " b"],
+    alone: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> CrossedPictures:
     """Draw every arm of every pair.
@@ -99,10 +101,12 @@ def draw_crossed(
         pairs: Which two conditions meet.
         recipe: How to sample; weights of conditions count in every arm that has them.
         keys: One key a picture, from which its noise is drawn.
+        alone: Conditions to draw alone beside those of the pairs.
         progress: Called with (pictures drawn, of all).
 
     Raises:
-        UserInputError: The number of pictures is odd or below two, or there is no pair.
+        UserInputError: The number of pictures is odd or below two, or nothing to draw,
+            or the model answers NaN.
     """
     count = len(true)
     doing = "Crossing conditions of pictures"
@@ -111,12 +115,12 @@ def draw_crossed(
             f"{doing}: expected an even number of pictures, two at least, found {count}. "
             f"Next: ask for {max(count + count % 2, 2)}."
         )
-    if not pairs:
+    if not pairs and not alone:
         raise UserInputError(
             f"{doing}: expected two conditions at least, found {', '.join(values) or 'none'}. "
             f"Next: name a model with more conditions, or pictures with captions."
         )
-    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    names = list(dict.fromkeys([*(name for pair in pairs for name in pair), *alone]))
     total = count * (1 + len(names) + 2 * len(pairs))
     drawn = 0
 
@@ -127,6 +131,7 @@ def draw_crossed(
             own = {name: value[rows] for name, value in given.items()}
             side = (true.shape[2], true.shape[3])
             parts.append(sample(model, own, recipe, keys=keys[rows], size=side).float().cpu())
+            check_finite(parts[-1], doing)
             drawn += len(rows)
             if progress is not None:
                 progress(drawn, total)

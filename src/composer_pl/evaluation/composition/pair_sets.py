@@ -197,6 +197,17 @@ def judge_set(
     return judged
 
 
+def merged(runs: Sequence[Judged]) -> Judged:
+    """Runs of one set for several models as one."""
+    joined = Judged(set=runs[0].set)
+    for run in runs:
+        for group in run.marks:
+            joined.marks.setdefault(group, {}).update(run.marks[group])
+            joined.readings.setdefault(group, {}).update(run.readings[group])
+            joined.pictures.setdefault(group, {}).update(run.pictures[group])
+    return joined
+
+
 def first_of_each(asked: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
     """The first row of each asked value; rows of one value lie together."""
     new = torch.ones(len(asked), dtype=torch.bool)

@@ -1,79 +1,41 @@
-"""Who says how well pictures obey conditions: each plugin itself, or the judge of scenes."""
+"""Who says how well pictures obey conditions: the scorers of the control protocol, as one each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from composer_pl.conditions.adherence import adherence
-from composer_pl.conditions.extraction import Extraction
-from composer_pl.data.scenes.description import Scene
 from composer_pl.evaluation.composition.crossing import Scorer
-from composer_pl.evaluation.scenes.judge import Judge, read_pictures, to_side
-from composer_pl.evaluation.scenes.rendered import render_scenes
-from composer_pl.evaluation.scenes.scores import SCORERS, scores
-from composer_pl.evaluation.scenes.truth import SIDE, claimed_pairs, whole_truth
+from composer_pl.evaluation.control.pictures import Shown, Wanted, to_bytes
+from composer_pl.evaluation.control.scorers import Scorer as OneScorer
+from composer_pl.evaluation.scenes.judge import Judge
 
-OWN = "own measure"
-JUDGED = "judge of scenes"
-
-_CHUNK = 64
+OWN, INDEPENDENT = "own extractor", "independent judge"
 
 
-def own_scorer(
-    extraction: Extraction, values: Mapping[str, Tensor], *, device: torch.device | str = "cpu"
+def crossing_scorer(
+    scorers: Sequence[OneScorer], wanted: Wanted, judge: Judge | None, *, independent: bool
 ) -> Scorer:
-    """Each plugin's own measure, through its own extractor.
+    """For each condition its first scorer of a kind; None of a condition that has none.
 
     Args:
-        extraction: Holds the plugins.
-        values: Their values of all pictures.
-        device: Where extractors run.
+        scorers: Of all conditions, see `control.scorers.panel`.
+        wanted: What all pictures should show, on the device to work on.
+        judge: The judge of scenes on that device; None where the pictures are no scenes.
+        independent: Scorers that the model was not conditioned with, or those that it was.
     """
-
-    def score(
-        name: str, pictures: Float[Tensor, "b 3 h w"], rows: Int[Tensor, " b"]
-    ) -> Float[Tensor, " b"]:
-        parts = [
-            adherence(extraction, name, part.to(device), values[name][own].to(device))
-            for part, own in zip(pictures.split(_CHUNK), rows.split(_CHUNK), strict=True)
-        ]
-        return torch.cat(parts).float().cpu()
-
-    return score
-
-
-def judge_scorer(judge: Judge, scenes: Sequence[Scene], values: Mapping[str, Tensor]) -> Scorer:
-    """The judge of scenes, against the renderer's truth, at its own 64 px.
-
-    Args:
-        judge: In evaluation mode, on the CPU.
-        scenes: Of all pictures; their first captions are given.
-        values: Values of all pictures, of which the mask alone is read.
-    """
-    truth = whole_truth(render_scenes(scenes))
-    claimed = claimed_pairs(scenes)
-    known = None
-    if "masking" in values:  # a pixel is known where all of its part of the mask is
-        share = F.adaptive_avg_pool2d(values["masking"][:, 3:].float(), (SIDE, SIDE))
-        known = share[:, 0] > 0.999
+    chosen: dict[str, OneScorer] = {}
+    for scorer in scorers:
+        if scorer.independent == independent:
+            chosen.setdefault(scorer.condition, scorer)
+    device = wanted.batch["image"].device
 
     def score(
         name: str, pictures: Float[Tensor, "b 3 h w"], rows: Int[Tensor, " b"]
     ) -> Float[Tensor, " b"] | None:
-        if name not in SCORERS:
+        if name not in chosen:
             return None
-        at64 = to_side(pictures)
-        found = scores(
-            name,
-            at64,
-            read_pictures(judge, at64),
-            truth[rows],
-            claimed=claimed[rows],
-            known=None if known is None else known[rows],
-        )
-        return found[0].float()
+        shown = Shown(to_bytes(pictures).to(device), judge)  # as they would be saved
+        return chosen[name].score(shown, wanted[rows]).float().cpu()
 
     return score

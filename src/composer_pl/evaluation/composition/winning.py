@@ -56,6 +56,7 @@ class Met:
             it is not obeyed alone.
         second: The same of the second.
         difference: first - second, pictures resampled jointly.
+        twos: How many twos of pictures that is of.
     """
 
     pair: Pair
@@ -63,6 +64,7 @@ class Met:
     first: Interval
     second: Interval
     difference: Interval
+    twos: int
 
     @property
     def winner(self) -> str:
@@ -71,6 +73,8 @@ class Met:
         `neither` is where the whole interval of the difference lies within a tenth; `undecided`
         where it holds zero and is wider.
         """
+        if self.twos < FEWEST:
+            return "too few pictures"
         idle = [
             name
             for name, kept in zip(self.pair, (self.first, self.second), strict=True)
@@ -88,6 +92,9 @@ class Met:
 
 EVEN = 0.1
 """A difference of kept shares below this is none that matters."""
+
+FEWEST = 4
+"""Twos of pictures below which no interval is worth a verdict."""
 
 
 def obeyed(scores: CrossedScores, name: str) -> Obeyed:
@@ -133,6 +140,7 @@ def met(scores: CrossedScores, pair: Pair, given: Given) -> Met | None:
         first=interval_of(first[0], float(first[1])),
         second=interval_of(second[0], float(second[1])),
         difference=interval_of(first[0] - second[0], float(first[1] - second[1])),
+        twos=len(scores.clusters.unique()),
     )
 
 
