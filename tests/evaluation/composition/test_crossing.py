@@ -18,6 +18,7 @@ from composer_pl.evaluation.composition.winning import met, obeyed
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.sampling import sample, sample_keys
+from composer_pl.types import ConditionSignals
 
 PAIR = ("mean", "grey")
 RECIPE = SamplingRecipe(steps=2, guidance=2.0, max_batch=3)
@@ -180,3 +181,21 @@ def test_intervals_resample_the_twos():
     wide = obeyed(score_crossed(drawn, noisy), "x").alone
     error = float(per_two[::2].std()) / 20**0.5
     assert (wide.high - wide.low) / (2 * 1.96 * error) == pytest.approx(1, abs=0.2)
+
+
+class Blind(ComposerModel):
+    """Hears of its conditions and answers as if there were none."""
+
+    def predict(self, x_t, t, signals):
+        return super().predict(x_t, t, ConditionSignals())
+
+
+def test_what_a_blind_model_draws_is_the_same_in_every_arm(model, values):
+    blind = Blind(TINY, ProcessConfig(prediction="v"), model.plugins)
+    blind.load_state_dict(model.state_dict())
+    recipe = SamplingRecipe(steps=1, guidance=1.0)
+    true, keys = torch.zeros(4, 3, 16, 16), sample_keys(3, 4)
+    drawn = draw_crossed(blind.eval(), true, values, [PAIR], recipe, keys=keys)
+    arms = [*drawn.alone.values(), drawn.compatible[PAIR], drawn.conflicting[PAIR]]
+    assert len(arms) == 4
+    assert all(torch.equal(arm, drawn.nothing) for arm in arms)
