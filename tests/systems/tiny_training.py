@@ -24,6 +24,7 @@ from composer_pl.systems.diffusion import DiffusionSystem
 from composer_pl.systems.ema import EMA
 from composer_pl.systems.guard import FiniteGuard
 from composer_pl.systems.learning_rate import LearningRate
+from composer_pl.systems.probe import Probe
 from composer_pl.systems.signals import GracefulStop
 
 
@@ -193,6 +194,8 @@ def assert_equal(left, right, *, tolerance=0.0, path=""):
 
 if __name__ == "__main__":
     settings = json.loads(sys.argv[3])
+    if "probe" in settings:
+        settings["more"] = (Probe(every_n_steps=settings.pop("probe"), pictures=8, steps=2),)
     if "signal" in settings:
         settings["more"] = (SignalAt(*settings.pop("signal")), GracefulStop())
     losses, _ = train(Path(sys.argv[1]), Path(sys.argv[2]), **settings)

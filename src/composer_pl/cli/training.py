@@ -29,6 +29,7 @@ from composer_pl.systems.curve import LossCurve
 from composer_pl.systems.ema import EMA
 from composer_pl.systems.guard import FiniteGuard
 from composer_pl.systems.previews import Previews
+from composer_pl.systems.probe import Probe
 from composer_pl.systems.progress import Progress
 from composer_pl.systems.signals import GracefulStop, stopped_by
 
@@ -60,7 +61,7 @@ class SaveRunConfig(SaveConfigCallback):
 
 
 class ComposerCLI(LightningCLI):
-    """Our sections of a configuration: kind, model, data, trainer, ema, previews, checkpoints.
+    """Our sections of a configuration: kind, model, data, trainer, and one for each callback.
 
     Args:
         command: `fit`, `validate`, `test`, `predict`, or `plan` to parse only.
@@ -113,6 +114,7 @@ class ComposerCLI(LightningCLI):
         """Callbacks that every run has, each with its own section; the numbers shared by two."""
         parser.add_lightning_class_args(EMA, "ema")  # type: ignore[arg-type]
         parser.add_lightning_class_args(Previews, "previews")  # type: ignore[arg-type]
+        parser.add_lightning_class_args(Probe, "probe")  # type: ignore[arg-type]
         parser.add_lightning_class_args(Checkpoints, "checkpoints")  # type: ignore[arg-type]
         parser.link_arguments("seed_everything", "model.seed")
         parser.link_arguments("seed_everything", "data.seed")

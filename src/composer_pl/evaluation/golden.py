@@ -26,7 +26,7 @@ _GRID = re.compile(r"(?:grid|step)-(\d+)\.png")
 # What may differ without changing how the loss should go.
 _FREE = (
     "ckpt_path", "config", "seed_everything", "model.seed", "data.seed", "data.num_workers",
-    "model.cache_dir", "model.compile", "model.sampling", "previews", "checkpoints",
+    "model.cache_dir", "model.compile", "model.sampling", "previews", "probe", "checkpoints",
     "trainer.default_root_dir", "trainer.max_steps", "trainer.max_time", "trainer.max_epochs",
     "trainer.logger", "trainer.callbacks", "trainer.plugins", "trainer.log_every_n_steps",
     "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.val_check_interval",

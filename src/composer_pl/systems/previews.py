@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor
 
 from composer_pl.data.dataset import PictureDataset
 from composer_pl.errors import ConfigError
@@ -24,6 +23,7 @@ from composer_pl.sheet import Panel, contact_sheet, to_pil
 from composer_pl.systems.diffusion import DiffusionSystem
 from composer_pl.systems.drawing import draw_each
 from composer_pl.systems.ema import averaged_weights
+from composer_pl.systems.held_out import held_out_pictures
 from composer_pl.systems.signals import stopped_by
 from composer_pl.systems.upsampler import UpsamplerSystem
 from composer_pl.types import Batch
@@ -111,7 +111,7 @@ class Previews(pl.Callback):
         self, trainer: pl.Trainer, system: DiffusionSystem | UpsamplerSystem, step: int
     ) -> None:
         if self._batch is None:
-            self._batch = _first_pictures(trainer, self.pictures)
+            self._batch = held_out_pictures(trainer, self.pictures)
         if self._batch is None:
             return
         batch = system.transfer_batch_to_device(self._batch, system.device, 0)
@@ -182,30 +182,3 @@ def upsampled_rows(system: UpsamplerSystem, batch: Batch, *, seed: int) -> list[
         [Panel(title=name, content=pictures[i]) for name, pictures in shown.items()]
         for i in range(len(low))
     ]
-
-
-def _first_pictures(trainer: pl.Trainer, count: int) -> Batch | None:
-    """The first pictures of the validation set, whatever its batch size; None without one."""
-    loader = trainer.val_dataloaders
-    if loader is None:
-        loader = trainer.datamodule.val_dataloader() if trainer.datamodule else None  # type: ignore[attr-defined]
-    loader = loader[0] if isinstance(loader, list) else loader
-    batches: list[Batch] = []
-    for batch in loader or []:
-        batches.append(batch)
-        if sum(len(b["image"]) for b in batches) >= count:
-            break
-    if not batches:
-        return None
-    joined: dict[str, Any] = {}
-    for key in batches[0]:
-        parts = [batch[key] for batch in batches]  # type: ignore[literal-required]
-        if isinstance(parts[0], Tensor):
-            joined[key] = torch.cat(parts)[:count]
-        elif isinstance(parts[0], list):
-            joined[key] = [item for part in parts for item in part][:count]
-        elif isinstance(parts[0], dict):
-            joined[key] = {
-                name: torch.cat([part[name] for part in parts])[:count] for name in parts[0]
-            }
-    return joined  # type: ignore[return-value]
