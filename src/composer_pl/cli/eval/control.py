@@ -113,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
     extraction = composer.decomposer.extraction
     names = chosen_names(args.conditions, composer, doing="Measuring control")
     blind = _blind(args, composer, recipe)
+    training = _training(args, composer)
     samples = samples_of(args, composer)
     scenes = _scenes(args, samples, composer)
     others, notes = _others(args, composer, names, photos=scenes is None)
@@ -137,7 +138,6 @@ def run(args: argparse.Namespace) -> int:
     )
     lines = lines_of(control)
     quality = _quality(control, network)
-    training = _training(args, composer)
     copies = _copies(control, training)
     settings = _settings(args, composer, samples, recipe, network, list(wanted.values))
     parts = control_parts(

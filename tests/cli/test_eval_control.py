@@ -1,0 +1,145 @@
+"""`composer-pl eval control` from the command line, and what it answers to mistakes."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from fakes import FakeCaption, FakeGlobal, FakeLocal, FakeRandom
+from PIL import Image
+from tiny import TINY
+
+from composer_pl.cli import main
+from composer_pl.composing.composer import Composer
+from composer_pl.diffusion.process import ProcessConfig
+from composer_pl.evaluation.measurement import read_measurements
+from composer_pl.models.base import ComposerModel
+
+CONDITIONS = {
+    "caption": FakeCaption(),
+    "color": FakeGlobal(),
+    "sketch": FakeLocal(),
+    "intensity": FakeRandom(),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, fake_plugins):
+    """A model, one without conditions, one of another side, and photos with captions."""
+    monkeypatch.chdir(tmp_path)
+    larger = replace(TINY, resolution=32)
+    for name, config, plugins in (
+        ("model", TINY, CONDITIONS),
+        ("blind", TINY, {}),
+        ("large", larger, {}),
+    ):
+        torch.manual_seed(0)
+        model = ComposerModel(config, ProcessConfig(prediction="v"), plugins)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+        Composer(model).save_pretrained(name)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    draws = np.random.default_rng(0)
+    for number in range(4):
+        pixels = draws.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((48, 40), Image.Resampling.BICUBIC).save(
+            photos / f"{number}.png"
+        )
+        (photos / f"{number}.txt").write_text(f"a bad cafe {number}")
+    return tmp_path
+
+
+def control(*arguments, model="model", root="photos"):
+    source = ["--data.root", root] if root else []
+    options = ["--ckpt", model, "--out", "out", "--steps", "1", *source]
+    return main(["eval", "control", *options, *arguments])
+
+
+def test_photos_are_scored_and_reported(folder, capsys):
+    assert control("-n", "3", "--pairs", "2", "--again", "2", "--training", "photos") == 0
+    assert "4 conditions on 3 pictures" in capsys.readouterr().out
+    found = {m.measure: m for m in read_measurements("out/results.jsonl")}
+    for name in CONDITIONS:
+        for what in ("floor", "alone", "ceiling", "blind"):
+            assert f"{name} by own extractor: {what}" in found
+    assert found["color by own extractor: ceiling"].value > 0.95
+    assert found["sketch by own extractor: way, with color"].count == 2
+    assert "sketch: kernel distance" in found
+    settings = found["sketch by own extractor: way"].settings
+    assert settings["recipe"]["steps"] == 1
+    assert settings["data"]["count"] == 3
+    assert settings["features"]["name"] == "tiny"
+    page = (folder / "out" / "report.html").read_text()
+    for title in ("Obedience", "Pairs", "Quality and diversity", "Copies of training pictures"):
+        assert title in page
+    assert "none: own extractor" in page  # strangers to every judge, and said to be
+    assert json.loads((folder / "out" / "report.json").read_text())
+
+
+def test_the_batch_changes_no_number(folder):
+    arguments = ["-n", "3", "--pairs", "0", "--again", "0", "--conditions", "color"]
+    lines = []
+    for batch in ("2", "3"):
+        assert control(*arguments, "--batch", batch) == 0
+        found = read_measurements("out/results.jsonl")
+        lines.append({m.measure: m.value for m in found})
+    assert lines[0] == pytest.approx(lines[1], abs=0.02)
+
+
+def test_scenes_are_judged_by_their_truth(folder, capsys):
+    arguments = ["--scenes", "2", "--pairs", "0", "--again", "0", "--blind", "blind"]
+    assert control(*arguments, root="") == 0
+    found = {m.measure: m for m in read_measurements("out/results.jsonl")}
+    # fakes are known by their entry points' names, which are those of no condition of the paper
+    assert "caption by own extractor: alone" in found
+    assert found["color by own extractor: floor"].settings["blind"] == "blind"
+    assert found["color by own extractor: floor"].settings["data"]["pictures"] == "scenes"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-n", "1"], "expected at least 2 pictures"),
+        (["-n", "9"], "expected 9, found 4"),
+        (["--conditions", "sketc"], "did you mean 'sketch'"),
+        (["--pairs", "-1"], "expected --pairs of 0 or more"),
+        (["--batch", "0"], "expected --batch of 1 or more"),
+        (["--blind", "large"], "found 32"),
+        (["--blind", "nowhere"], "nowhere"),
+        (["--features", "inceptionn"], "inceptionn"),
+        (["--judge", "sketch.edges=other"], "expected arguments of FakeLocal"),
+        (["--judge", "warmth.x=1"], "warmth"),
+        (["--judge", "sketch"], "Reading --judge"),
+        (["--training", "photos", "--training-scenes", "3"], "found both"),
+        (["--training-scenes", "0"], "at least one training picture"),
+        (["--scenes", "3"], "expected --scenes or --data.root"),
+    ],
+)
+def test_mistakes_are_told_in_one_line_before_anything_is_drawn(folder, capsys, arguments, said):
+    counted = [] if "-n" in arguments else ["-n", "2"]
+    assert control(*counted, *arguments) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Next:" in told
+    assert "Traceback" not in told
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_shipped_model_obeys_and_a_blind_one_does_not(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = ["--ckpt", "scenes-64", "--out", "out", "--scenes", "6", "--steps", "4"]
+    options += ["--pairs", "0", "--again", "2", "--conditions", "color,sketch,intensity"]
+    assert main(["eval", "control", *options]) == 0
+    found = {m.measure: m for m in read_measurements("out/results.jsonl")}
+    for name, judge in (
+        ("color", "Lab distribution"),
+        ("sketch", "judged outlines, F1"),
+        ("intensity", "luma, SSIM"),
+    ):
+        assert found[f"{name} by {judge}: way"].low > 0.1
+        assert found[f"{name} by {judge}: ceiling"].value > 0.9
+        assert abs(found[f"{name} by {judge}: blind way"].value) < 0.3
+        assert found[f"{name} by own extractor: way"].low > 0.1
