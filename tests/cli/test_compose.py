@@ -173,13 +173,3 @@ def test_the_sheet_of_many_pictures_shows_the_first(folder, monkeypatch):
 def test_a_model_that_is_none_is_said(folder, capsys):
     assert main(["compose", "--ckpt", "b.png", "--out", "out"]) == 2
     assert "expected a checkpoint" in capsys.readouterr().err
-
-
-def test_coco_fid_says_what_it_needs_and_what_is_there(folder, capsys):
-    captions = folder / "coco" / "annotations" / "captions_val2014.json"
-    captions.parent.mkdir(parents=True)
-    captions.write_text("{}")
-    assert main(["eval", "coco-fid", "--data.root", "coco", "--ckpt", "absent"]) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert [line.split()[0] for line in told[1:6]] == ["missing", "found", *["missing"] * 3]
-    assert "captions_val2014.json" in told[2]

@@ -1,0 +1,63 @@
+"""What departs from the protocol is named, and refused unless asked for."""
+
+import dataclasses
+
+import pytest
+
+from composer_pl.errors import UserInputError
+from composer_pl.evaluation.coco.captions import CaptionList
+from composer_pl.evaluation.coco.protocol import departures, hold_to_protocol
+from composer_pl.evaluation.coco.split import Caption, CocoSplit
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """COCO 2014 validation as far as counting goes, and 30,000 of its captions."""
+    from pathlib import Path
+
+    pictures = tuple(f"{number:012d}.jpg" for number in range(40_504))
+    captions = tuple(Caption(id=n, image_id=n, text="a") for n in range(40_504))
+    split = CocoSplit(
+        name="val2014",
+        folder=Path("val2014"),
+        pictures=pictures,
+        captions=captions,
+        blank=(),
+        absent=(),
+    )
+    return split, CaptionList(captions[:30_000], 0, "val2014")
+
+
+def test_the_protocol_departs_in_nothing(whole):
+    found = departures(*whole, side=256)
+    assert found == []
+    hold_to_protocol(found, asked=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "val2017"}, "the split is val2017, not val2014"),
+        ({"pictures": ("a.jpg",)}, "1 pictures to compare with, not 40504"),
+        ({"blank": ("a.jpg",)}, "1 pictures have no caption, such as a.jpg"),
+        ({"absent": ("a.jpg", "b.jpg")}, "2 listed pictures are missing, such as a.jpg"),
+    ],
+)
+def test_each_departure_of_a_split_is_named(whole, change, told):
+    split, captions = whole
+    assert departures(dataclasses.replace(split, **change), captions, side=256) == [told]
+
+
+def test_fewer_captions_and_other_sides_are_departures(whole):
+    split, captions = whole
+    few = CaptionList(captions.captions[:200], 0, "val2014")
+    assert departures(split, few, side=64) == [
+        "200 captions, not 30000",
+        "finished pictures of 64 px, not 256",
+    ]
+
+
+def test_a_departure_is_refused_unless_asked_for():
+    hold_to_protocol(["something"], asked=True)
+    with pytest.raises(UserInputError, match=r"something\nNext.*--not-the-protocol"):
+        hold_to_protocol(["something"], asked=False)

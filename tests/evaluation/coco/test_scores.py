@@ -1,0 +1,100 @@
+"""Numbers of a run: closed forms of their intervals, and manifests that say what made them."""
+
+import json
+from statistics import stdev
+
+import pytest
+import torch
+from coco_fakes import begun
+
+from composer_pl.evaluation.coco.scores import (
+    ONE_SEED,
+    OVER_SEEDS,
+    moments_of,
+    score,
+    seeds_interval,
+    subset_size,
+)
+from composer_pl.evaluation.measurement import differences
+
+
+def scored(settings):
+    run = begun(settings)
+    run.work()
+    return score(run)
+
+
+def test_the_interval_over_seeds_is_students():
+    values = [9.1, 9.4, 8.8, 9.3]
+    mean, low, high = seeds_interval(values)
+    half = 3.182446 * stdev(values) / 2  # the 97.5 % point of t with 3 degrees of freedom
+    assert mean == pytest.approx(9.15)
+    assert (low, high) == pytest.approx((9.15 - half, 9.15 + half), rel=1e-4)
+    assert seeds_interval([9.0]) == (9.0, None, None)
+
+
+def test_subsets_have_few_sizes():
+    assert subset_size(1000, 30_000) == 1000
+    assert [subset_size(1000, count) for count in (999, 200, 199, 3)] == [500, 200, 100, 2]
+    assert subset_size(50, 60) == 50
+
+
+def test_moments_do_not_depend_on_how_rows_are_gathered():
+    features = torch.randn(10_000, 3)
+    moments = moments_of(features)
+    assert moments.count == 10_000
+    assert torch.allclose(moments.mean, features.double().mean(0))
+    assert torch.allclose(moments.covariance, features.double().T.cov())
+
+
+def test_every_measure_is_there_with_its_interval(settings):
+    found = {one.measure: one for one in scored(settings())}
+    assert set(found) == {
+        "FID, tiny", "KID, tiny", "precision, tiny", "recall, tiny", "CLIP score, ViT-B/32",
+    }  # fmt: skip
+    fid, kid, clip = (found[n] for n in ("FID, tiny", "KID, tiny", "CLIP score, ViT-B/32"))
+    assert (fid.low, fid.interval) == (None, ONE_SEED)
+    assert kid.low is not None
+    assert "subsets" in kid.interval
+    assert clip.low is not None
+    assert clip.low < clip.value < clip.high
+    assert {one.count for one in found.values()} == {10}
+    assert not any(one.of_protocol for one in found.values())
+
+
+def test_fid_has_an_interval_over_generation_seeds(settings):
+    several = {one.measure: one for one in scored(settings(repeats=2))}
+    assert several["FID, tiny"].interval == OVER_SEEDS
+    assert several["FID, tiny"].low is not None
+    assert several["FID, tiny"].settings["generation_seeds"] == [0, 1]
+    assert several["KID, tiny"].interval == OVER_SEEDS
+    singles = [
+        next(one.value for one in scored(settings(seed=seed, out=settings().out + str(seed)))
+             if one.measure == "FID, tiny")
+        for seed in range(2)
+    ]  # fmt: skip
+    assert several["FID, tiny"].value == pytest.approx(sum(singles) / 2)
+
+
+def test_the_manifest_holds_all_that_made_the_number(settings, place):
+    one = scored(settings())[0]
+    told = one.settings
+    assert len(told["model"]["base"]) == len(told["captions"]["sha256"]) == 64
+    assert told["recipe"]["sampler"] == "dpmpp_2m"
+    assert (told["recipe"]["steps"], told["recipe"]["guidance"]) == (2, 3.0)
+    assert told["features"] == {"name": "tiny", "digest": "0" * 64, "resize": "none"}
+    assert told["reference"]["pictures"] == 10
+    assert told["conditions"] == "caption only"
+    assert set(told["versions"]) == {"composer-pl", "torch", "pillow"}
+    assert told["departures"]
+    assert str(place) not in json.dumps(told)  # no path of a machine
+
+
+def test_runs_that_differ_in_drawing_alone_can_be_told_apart(settings):
+    one, same, other = (
+        scored(settings(out=settings().out + str(number), **change))[0]
+        for number, change in enumerate([{}, {"keep": "features"}, {"guidances": (2.0,)}])
+    )
+    assert differences(one, same) == []
+    assert one == same
+    assert differences(one, other) == ["recipe.guidance: 3.0 against 2.0"]
