@@ -1,6 +1,7 @@
-"""`import feature_fakes` works in every test of this folder."""
+"""`import feature_fakes`, and modules of `benchmarks/fid`, work in every test of this folder."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parents[2] / "benchmarks" / "fid")]

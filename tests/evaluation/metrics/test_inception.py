@@ -13,6 +13,7 @@ from composer_pl.evaluation.metrics.resizing import resized
 def test_torchmetrics_features_are_equal(antialias, how, tmp_path):
     """Through torchmetrics' own class; every layer counts, as norms are drawn at random."""
     from torchmetrics.image.fid import NoTrainInceptionV3
+    from untrained import random_state
 
     state = random_state()
     torch.save(state, tmp_path / "inception.pth")
@@ -53,26 +54,3 @@ def test_layers_that_do_not_fit_fail_when_built():
     state["Mixed_6c.branch7x7_2.conv.weight"] = torch.zeros(4, 5, 1, 7)
     with pytest.raises(RuntimeError):
         Inception(state)
-
-
-def random_state():
-    """A full-size state with norms drawn at random."""
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    class Untrained(FeatureExtractorInceptionV3):
-        def load_state_dict(self, *given, **named):
-            return None
-
-    import torch_fidelity.feature_extractor_inceptionv3 as module
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "load_state_dict_from_url", lambda *given, **named: {})
-        network = Untrained("inception-v3-compat", ["2048"])
-    for name, tensor in network.state_dict().items():
-        if name.endswith("conv.weight"):
-            torch.nn.init.kaiming_normal_(tensor)
-        elif name.endswith(("bn.weight", "bn.running_var")):
-            tensor.uniform_(0.5, 1.5)
-        elif name.endswith(("bn.bias", "bn.running_mean")):
-            tensor.normal_(0, 0.1)
-    return network.state_dict()
