@@ -9,6 +9,7 @@ from composer_pl.cli.fit import configured, quieten
 from composer_pl.cli.kinds import KINDS
 from composer_pl.cli.planners import base_settings, upsampler_settings
 from composer_pl.cli.training import ComposerCLI
+from composer_pl.conditions.dropout import expected_keep_rates
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.upsampler import UpsamplerModel
 
@@ -53,6 +54,16 @@ def test_a_config_begins_with_its_command_hardware_and_expectation(config):
     assert "Hardware:" in text
     assert "Expected:" in text
     assert "${" not in config.read_text(), "no interpolation"
+
+
+@pytest.mark.parametrize("name", ["caption", "sketch"])
+def test_a_baseline_of_one_condition_keeps_it_in_nine_of_ten_samples(name):
+    sets = ROOT / "configs" / "conditions" / f"scenes-{name}.yaml"
+    config = parsed(ROOT / "configs" / "scenes.yaml", "--model.conditions", str(sets))
+    _, _, conditions, policy = base_settings(config["model"].as_dict())
+    assert list(conditions) == [name]
+    rates = expected_keep_rates(policy, [plugin.drop_prob for plugin in conditions.values()])
+    assert rates == pytest.approx([0.9])
 
 
 def test_an_override_reaches_every_value_that_depends_on_it():
