@@ -7,6 +7,7 @@ truth are rendered on the device and stay there, so that training never waits fo
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -95,47 +96,47 @@ def build_corpus(
         texts: Captions a scene.
         workers: Processes for descriptions and captions; 0 makes them here.
         batch: Scenes rendered together.
-        log: Told the time that both halves took.
+        log: Told the time that it took.
     """
     # Here, not at the top: it brings open_clip with it; before workers begin, which inherit it.
     from composer_pl_caption.tokens import Tokenizer
 
     began = time.monotonic()
     indices = list(indices)
-    parts = [indices[i : i + 256] for i in range(0, len(indices), 256)]
+    each = max(16, min(batch, -(-len(indices) // max(workers, 1))))
+    parts = [indices[i : i + each] for i in range(0, len(indices), each)]
     describe = partial(_described, rules or SceneRules(), seed, texts, Tokenizer(CONTEXT))
-    if workers:
-        with multiprocessing.get_context("fork").Pool(workers) as pool:
-            described = pool.map(describe, parts, chunksize=1)
-    else:
-        described = [describe(part) for part in parts]
-    scenes = [scene for part in described for scene in part[0]]
-    worded = [words for part in described for words in part[1]]
-    tokens = torch.cat([part[2] for part in described])
-    attributes = torch.cat([part[3] for part in described])
-    middle = time.monotonic()
-
-    n, side = len(scenes), (SIZE, SIZE)
+    n, side = len(indices), (SIZE, SIZE)
 
     def empty(*shape: int, dtype: torch.dtype = torch.uint8) -> Tensor:
         return torch.empty(n, *shape, *side, dtype=dtype, device=device)
 
     pixels, ids, depth = empty(3), empty(), empty()
     classes, lines = empty(dtype=torch.int8), empty(dtype=torch.bool)
-    for first in range(0, n, batch):
-        part = slice(first, min(first + batch, n))
-        drawn = render(scenes[part], SIZE, device=device, block=batch * SIZE * SIZE)
-        pixels[part], ids[part] = drawn.pixels, drawn.ids
-        classes[part] = instance_classes(drawn).to(torch.int8)
-        depth[part] = (near_depth(drawn.depth)[:, 0] * 255).round().to(torch.uint8)
-        lines[part] = outlines(drawn)[:, 0] > 0
+    scenes: list[Scene] = []
+    worded: list[list[str]] = []
+    tokens: list[Tensor] = []
+    attributes: list[Tensor] = []
+    with ExitStack() as stack:
+        described = map(describe, parts)
+        if workers:
+            pool = stack.enter_context(multiprocessing.get_context("fork").Pool(workers))
+            described = pool.imap(describe, parts)  # rendering begins with the first part
+        for found, words, ids_of_words, things in described:
+            part = slice(len(scenes), len(scenes) + len(found))
+            scenes += found
+            worded += words
+            tokens.append(ids_of_words)
+            attributes.append(things)
+            drawn = render(found, SIZE, device=device, block=batch * SIZE * SIZE)
+            pixels[part], ids[part] = drawn.pixels, drawn.ids
+            classes[part] = instance_classes(drawn).to(torch.int8)
+            depth[part] = (near_depth(drawn.depth)[:, 0] * 255).round().to(torch.uint8)
+            lines[part] = outlines(drawn)[:, 0] > 0
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize()
-    end = time.monotonic()
-    log(
-        f"{n} scenes: described in {middle - began:.1f} s, rendered in {end - middle:.1f} s "
-        f"({n / max(end - middle, 1e-9):.0f} a second)"
-    )
+    took = max(time.monotonic() - began, 1e-9)
+    log(f"{n} scenes: described and rendered in {took:.1f} s ({n / took:.0f} a second)")
     return Corpus(
         indices=indices,
         scenes=scenes,
@@ -144,8 +145,8 @@ def build_corpus(
         classes=classes,
         depth=depth,
         outlines=lines,
-        attributes=attributes.to(device),
-        tokens=tokens.to(device),
+        attributes=torch.cat(attributes).to(device),
+        tokens=torch.cat(tokens).to(device),
         texts=worded,
     )
 

@@ -13,6 +13,7 @@ from corpus import Corpus
 from drawing import extraction_of
 from judge import Judge
 from score import SceneSets, run_composition
+from torch import Tensor
 
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
@@ -22,13 +23,18 @@ def adherence_of(
     model: ComposerModel,
     judge: Judge,
     unseen: Corpus,
-    trained: Corpus,
+    trained: Tensor,
     folder: Path,
+    recipe: SamplingRecipe,
+    *,
+    own: bool,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
     """Draw and score every condition alone, all and none; write table and sheets."""
-    measured = measure_adherence(model, extraction_of(model), judge, unseen, log=log)
-    write(measured, unseen, list(model.names), folder / "adherence", trained.pixels)
+    measured = measure_adherence(
+        model, extraction_of(model), judge, unseen, recipe=recipe, own=own, log=log
+    )
+    write(measured, unseen, list(model.names), folder, trained)
     ways = {
         f"{line['condition']}, {line['scorer']}": line["way"] for line in measured.facts["table"]
     }

@@ -4,7 +4,7 @@ import importlib
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ _PIECE = "15m"
 
 
 class Products:
-    """Files below `work/products`, and `out/products.tar.gz.*`.
+    """Files below `work/products`, and `out/TITLE.tar.gz.*`.
 
     Args:
         out: Folder whose files are carried back.
@@ -56,9 +56,15 @@ class Products:
 
     def pack(self) -> None:
         """Pack the folder anew into pieces beside it."""
+        self.pack_only((), "products")
+
+    def pack_only(self, names: Sequence[str], title: str) -> None:
+        """Pack some of the folder's content; none named is all of it."""
+        there = [f"products/{name}" for name in names if (self.folder / name).exists()]
+        content = " ".join(there) or "products"
         command = (
-            f"tar -C {self.work} -cf - products | gzip -1 > {self.work}/.all && "
-            f"rm -f {self.out}/products.tar.gz.* && "
-            f"split -b {_PIECE} {self.work}/.all {self.out}/products.tar.gz. && rm {self.work}/.all"
+            f"tar -C {self.work} -cf - {content} | gzip -1 > {self.work}/.{title}"
+            f" && rm -f {self.out}/{title}.tar.gz.* && split -b {_PIECE} {self.work}/.{title} "
+            f"{self.out}/{title}.tar.gz. && rm {self.work}/.{title}"
         )
         subprocess.run(["bash", "-c", command], check=True)

@@ -27,6 +27,7 @@ import torch
 from bank import Bank, build_bank, draw_masks_bank
 from base import build_plugins, draw_keep, read_config
 from corpus import build_corpus
+from focus import draw_focused, draw_timesteps
 from torch import Tensor
 
 from composer_pl.files import replacing
@@ -67,35 +68,6 @@ class Settings:
     decay: float = 0.3
     ema: float = 0.998
     seed: int = 0
-
-
-def draw_focused(
-    keep: Tensor, names: Sequence[str], generator: torch.Generator, focus: dict[str, float]
-) -> Tensor:
-    """Turn shares of a keep mask `(n, b)` into samples that keep one condition alone.
-
-    Conditions that the model does not know are passed over.
-    """
-    keep = keep.clone()
-    event = torch.rand(keep.shape[1], generator=generator)
-    low = 0.0
-    for name, share in focus.items():
-        if name not in names:
-            continue
-        chosen = (event >= low) & (event < low + share)
-        keep[:, chosen] = False
-        keep[list(names).index(name), chosen] = True
-        low += share
-    return keep
-
-
-def draw_timesteps(batch: int, timesteps: int, generator: torch.Generator) -> Tensor:
-    """Draw timesteps, `NOISY` ones more often."""
-    share, begin = NOISY
-    uniform = torch.rand(batch, generator=generator)
-    noisy = torch.rand(batch, generator=generator) < share
-    place = torch.where(noisy, begin + (1 - begin) * uniform, uniform)
-    return (place * timesteps).long().clamp(max=timesteps - 1)
 
 
 class Sitting:
@@ -155,7 +127,7 @@ class Sitting:
         x_0, values = bank.draw(s.batch, self.generator)
         keep = draw_keep(probs, s.batch, self.generator, 0.1, 0.1)
         keep = draw_focused(keep, model.names, self.generator, FOCUS)
-        t = draw_timesteps(s.batch, model.process_config.num_timesteps, self.generator)
+        t = draw_timesteps(s.batch, model.process_config.num_timesteps, self.generator, NOISY)
         eps = torch.randn(x_0.shape, generator=self.generator)
         x_t = process.q_sample(x_0, t, eps)
         progress = self.step / s.steps

@@ -81,7 +81,7 @@ def test_noisy_timesteps_are_drawn_as_often_as_it_says():
     from sittings import NOISY, draw_timesteps
 
     share, begin = NOISY
-    t = draw_timesteps(50_000, 1000, torch.Generator().manual_seed(0))
+    t = draw_timesteps(50_000, 1000, torch.Generator().manual_seed(0), NOISY)
     assert (t >= begin * 1000).float().mean() == pytest.approx(
         share + (1 - share) * (1 - begin), abs=0.01
     )
