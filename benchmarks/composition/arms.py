@@ -1,7 +1,8 @@
 """The arms of the composition experiment, as data: which scenes each sees, and what it may keep.
 
 Planned in `README.md` before anything was run. Two models are trained alike; each is the control of
-the other where they differ.
+the other where they differ. The held-out pairs themselves are the library's, as any model can be
+asked about them (`composer-pl eval composition`).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,33 +11,12 @@ import torch
 from torch import Tensor
 
 from composer_pl.data.scenes.rules import SceneRules
-from composer_pl.data.scenes.vocabulary import COLORS, SHAPES
+from composer_pl.evaluation.composition.pairs import HELD_OUT, PAIRS, SEEN
+
+__all__ = ["HELD_OUT", "NEVER_TOGETHER", "PAIRS", "RULES", "SEEN", "USUAL_SIZE", "keep_filter"]
 
 KeepFilter = Callable[[Tensor, Sequence[str], torch.Generator | None], Tensor]
 """(keep mask `(n, b)`, names of the n conditions, generator) -> keep mask."""
-
-# Lines of the Fano plane: any two of the first seven colours lack exactly one shape in common, and
-# each shape lacks three of the first seven colours. White takes the mirrored line.
-_LINE, _MIRRORED = (0, 1, 3), (0, 4, 6)
-
-
-def _held_out() -> tuple[str, ...]:
-    pairs = []
-    for number, color in enumerate(COLORS):
-        first = number < len(SHAPES)
-        numbers = [(number + step) % len(SHAPES) for step in _LINE] if first else _MIRRORED
-        pairs += [f"{color} {SHAPES[shape]}" for shape in sorted(numbers)]
-    return tuple(pairs)
-
-
-PAIRS: tuple[str, ...] = tuple(f"{color} {shape}" for color in COLORS for shape in SHAPES)
-"""All 56 pairs of colour and shape; the judge's order."""
-
-HELD_OUT: tuple[str, ...] = _held_out()
-"""24 pairs that arm A, the encoders and the upsampler never see, also as second colours."""
-
-SEEN: tuple[str, ...] = tuple(pair for pair in PAIRS if pair not in HELD_OUT)
-"""The 32 pairs that every arm sees."""
 
 USUAL_SIZE: dict[str, str] = {"metal": "small", "matte": "medium", "shiny": "large"}
 """Material -> the size that nine tenths of its objects have in arm B."""

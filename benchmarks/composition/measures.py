@@ -1,69 +1,16 @@
-"""What the judge's answers are worth, picture by picture, and the contrasts of the plan."""
+"""Marks of materials, and the contrasts of the plan; marks of pairs are the library's."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from arms import PAIRS, SEEN, USUAL_SIZE
-from bootstrap import interval, mean_of, resampled_means
-from cases import UNUSUAL, USUAL
+from arms import USUAL_SIZE
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from composer_pl.data.scenes.vocabulary import MATERIALS, SHAPES
-
-Marks = dict[str, Tensor]
-"""Measure -> one number a picture."""
-
-_WIDTH = len(SHAPES)
-
-
-def pair_marks(logits: Float[Tensor, "n 56"], asked: Int[Tensor, " n"]) -> Marks:
-    """Score the most probable pair of pictures of one object; floors are exact expectations.
-
-    The floor of a picture is its mean score against every other pair that the set asks for.
-    """
-    answer = logits.argmax(1)
-    color, shape = answer // _WIDTH == asked // _WIDTH, answer % _WIDTH == asked % _WIDTH
-    seen = torch.tensor([pair in SEEN for pair in PAIRS], device=logits.device)
-    different = asked.unique()[None] != asked[:, None]  # (n, pairs of the set)
-    rivals = asked.unique()[None]
-
-    def floor(equal: Tensor) -> Tensor:
-        return (equal & different).sum(1) / different.sum(1)
-
-    marks = {
-        "pair right": answer == asked,
-        "color right": color,
-        "shape right": shape,
-        "confused with seen": seen[answer] & (color ^ shape),
-        "pair right, shuffled": floor(answer[:, None] == rivals),
-        "color right, shuffled": floor(answer[:, None] // _WIDTH == rivals // _WIDTH),
-        "shape right, shuffled": floor(answer[:, None] % _WIDTH == rivals % _WIDTH),
-    }
-    return {name: mark.float().cpu() for name, mark in marks.items()}
-
-
-def two_marks(
-    logits: Float[Tensor, "n 56"], asked: Int[Tensor, " n"], other: Int[Tensor, " n"]
-) -> Marks:
-    """Score pictures of two objects by which pairs are present."""
-    found = logits > 0
-
-    def at(pair: Tensor) -> Tensor:
-        return found.gather(1, pair[:, None])[:, 0]
-
-    mixed = (asked // _WIDTH) * _WIDTH + other % _WIDTH
-    reverse = (other // _WIDTH) * _WIDTH + asked % _WIDTH
-    rivals = asked.unique()
-    different = rivals[None] != asked[:, None]
-    marks = {
-        "pair found": at(asked),
-        "both found": at(asked) & at(other),
-        "swapped": at(mixed) | at(reverse),
-        "pair found, shuffled": (found[:, rivals] & different).sum(1) / different.sum(1),
-    }
-    return {name: mark.float().cpu() for name, mark in marks.items()}
+from composer_pl.data.scenes.vocabulary import MATERIALS
+from composer_pl.evaluation.composition.marks import Marks
+from composer_pl.evaluation.intervals import interval_of, mean_of, resampled_means
 
 
 def material_marks(
@@ -92,34 +39,16 @@ def material_marks(
     return {name: mark.float().cpu() for name, mark in marks.items()}
 
 
-def nearest_seen(logits: Float[Tensor, "n 56"], asked: Int[Tensor, " n"]) -> float:
-    """Share of the most frequent seen pair that shares one value, averaged over asked pairs."""
-    answer, asked = logits.argmax(1).cpu(), asked.cpu()
-    seen = torch.tensor([pair in SEEN for pair in PAIRS])
-    shares = []
-    for pair in asked.unique():
-        answers = answer[asked == pair]
-        alike = (answers // _WIDTH == pair // _WIDTH) ^ (answers % _WIDTH == pair % _WIDTH)
-        counts = answers[alike & seen[answers]].bincount(minlength=1)
-        shares.append(int(counts.max()) / len(answers))
-    return round(sum(shares) / len(shares), 4)
+def interval(draws: Float[Tensor, " draws"], value: float) -> list[float]:
+    """[value, low, high] of 95%, rounded."""
+    found = interval_of(draws, value)
+    return [round(number, 4) for number in (found.value, found.low, found.high)]
 
 
 def summary(marks: Marks, clusters: Int[Tensor, " n"]) -> dict[str, list[float]]:
     """[mean, low, high] of every measure, by clusters."""
     draws = resampled_means(marks, clusters)
     return {name: interval(draws[name], mean_of(mark)) for name, mark in marks.items()}
-
-
-def by_cluster(
-    mark: Tensor, clusters: Int[Tensor, " n"], names: tuple[str, ...]
-) -> dict[str, float]:
-    """Mean of each cluster."""
-    clusters = clusters.cpu()
-    return {
-        names[int(c)]: round(float(mark[clusters == c].mean()), 4)
-        for c in clusters.unique().tolist()
-    }
 
 
 def pair_contrast(
@@ -210,6 +139,3 @@ def _against_loss(low: float, high: float) -> str:
     if low > -0.1:
         return "composes"
     return "fails" if high < -0.1 else "undecided"
-
-
-KINDS = {"unusual": UNUSUAL, "usual": USUAL}

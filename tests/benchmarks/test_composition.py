@@ -3,15 +3,16 @@ from dataclasses import replace
 
 import pytest
 from arms import HELD_OUT, PAIRS, SEEN
-from cases import PLAIN, UNUSUAL, pair_of
+from cases import UNUSUAL
 from drawing import extraction_of
 from fakes import FakeCaption, FakeGlobal, FakeLocal
-from judge import Judge
 from report import write
 from score import SHORT, make_scenes, run_composition
 from tiny import TINY
 
 from composer_pl.diffusion.process import ProcessConfig
+from composer_pl.evaluation.composition.cases import PLAIN, pair_of
+from composer_pl.evaluation.scenes.judge import Judge
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
 
@@ -30,15 +31,15 @@ def test_each_scene_has_what_is_asked(scenes):
     assert asked(scenes.held) == list(HELD_OUT)
     assert asked(scenes.seen) == list(SEEN)
     for cases in (scenes.held, scenes.seen):
-        assert [pair_of(scene.objects[0]) for scene in cases.corpus.scenes] == asked(cases)
+        assert [pair_of(scene.objects[0]) for scene in cases.scenes] == asked(cases)
     for cases in (scenes.two_held, scenes.two_seen):
-        for row, scene in enumerate(cases.corpus.scenes):
+        for row, scene in enumerate(cases.scenes):
             pairs = {PAIRS[cases.asked[row]], PAIRS[cases.other[row]]}
             assert {pair_of(thing) for thing in scene.objects} == pairs
             assert PAIRS[cases.other[row]] in SEEN
             assert len({word for pair in pairs for word in pair.split()}) == 4
     for scene, text, kind in zip(
-        scenes.unusual.corpus.scenes,
+        scenes.unusual.scenes,
         scenes.unusual.texts,
         asked(scenes.unusual, UNUSUAL),
         strict=True,
@@ -47,8 +48,8 @@ def test_each_scene_has_what_is_asked(scenes):
         assert kind == f"{thing.material} {thing.size}"
         assert thing.color in text
         assert thing.material in text
-    for corpus in (scenes.held.corpus, scenes.two_held.corpus):
-        assert {t.material for scene in corpus.scenes for t in scene.objects} <= set(PLAIN)
+    for cases in (scenes.held, scenes.two_held):
+        assert {t.material for scene in cases.scenes for t in scene.objects} <= set(PLAIN)
 
 
 @pytest.mark.slow
