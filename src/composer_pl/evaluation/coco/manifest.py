@@ -37,6 +37,7 @@ def manifest(
         "context": {
             "device": settings.device.partition(":")[0],
             "max_batch": manner.recipe.max_batch,
+            "training": dict(run.artist.composer.facts.training),
             "names": {
                 stage: [Path(one).name for one in ([given] if isinstance(given, str) else given)]
                 for stage, given in names.items()

@@ -21,6 +21,7 @@ _OWN = (
     "they were trained on."
 )
 _TINY = "By the shipped judge of scenes: compares only with other numbers of this network."
+_SUBSETS = "one standard deviation over subsets of the pictures"
 _UNKNOWN = "Not the published weights: compares only with other numbers of these."
 
 _Found = Mapping[tuple[str, float, str], Measurement]
@@ -47,16 +48,7 @@ def parts_of(run: CocoRun, measurements: Sequence[Measurement]) -> list[Part]:
             "FID: lower is better. CLIP score: plain cosine, higher is better.",
         )
     )
-    beside = [f"{what}, {title}" for title in features for what in ("KID", "precision", "recall")]
-    parts.append(
-        _table(
-            run,
-            found,
-            "Kernel distance, precision, recall",
-            beside,
-            f"KID is what to read below {FEW:,} pictures: it does not depend on their number.",
-        )
-    )
+    parts.append(_beside(run, found, features))
     guidances = run.settings.guidances
     if len(guidances) > 1:
         measures = list(dict.fromkeys(one.measure for one in measurements))
@@ -117,6 +109,33 @@ def _table(run: CocoRun, found: _Found, title: str, measures: Sequence[str], not
         else "One generation seed, so FID has no interval"
     )
     return Table(title, ["given", "guidance", *measures], rows, f"{note} {seeds}.")
+
+
+def _beside(run: CocoRun, found: _Found, titles: Sequence[str]) -> Table:
+    """Kernel distance, precision and recall: a row for each network of each manner."""
+    kinds = ("KID", "precision", "recall")
+    drawn = [manner for manner in MANNERS if any(place[0] == manner for place in found)]
+    rows = [
+        [
+            manner,
+            f"{guidance:g}",
+            title,
+            *(
+                _cell(run, found.get((manner, guidance, f"{kind}, {title}")), f"{kind}, {title}")
+                for kind in kinds
+            ),
+        ]
+        for manner in drawn
+        for guidance in run.settings.guidances
+        for title in titles
+    ]
+    note = (
+        f"KID is what to read below {FEW:,} pictures: it does not depend on their number. Its "
+        f"interval is {'over generation seeds' if run.settings.repeats > 1 else _SUBSETS}."
+    )
+    return Table(
+        "Kernel distance, precision, recall", ["given", "guidance", "network", *kinds], rows, note
+    )
 
 
 def _cell(run: CocoRun, one: Measurement | None, measure: str) -> Cell:
