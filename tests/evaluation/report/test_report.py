@@ -175,6 +175,15 @@ def test_bars_of_shares_have_one_scale_and_other_columns_their_own(tmp_path):
     assert starts[2] == pytest.approx(100 * 0.06 / 1.12, abs=0.06)
 
 
+def test_a_bar_shows_where_nothing_lies(tmp_path):
+    column = [Interval(-1.0, -2.0, 0.0), Interval(2.0, 1.0, 2.0)]
+    rows = [[interval, Interval(5.0, 4.0, 6.0)] for interval in column]
+    write_report(tmp_path, "t", [Table("t", ["effect", "FID"], rows)], facts={})
+    page = (tmp_path / "report.html").read_text()
+    zeros = [float(found) for found in re.findall(r'<s style="left:([\d.]+)%', page)]
+    assert zeros == [50.0, 50.0]
+
+
 def test_a_footnote_is_said_once_and_cells_that_share_it_share_its_mark(tmp_path):
     rows = [[Marked(1.0, "why"), Marked(2.0, "other")], [Marked(3.0, "why"), None]]
     write_report(tmp_path, "t", [Table("t", ["x", "y"], rows)], facts={})

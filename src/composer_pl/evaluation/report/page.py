@@ -165,12 +165,15 @@ def _cell(cell: CellText, number: bool, ends: tuple[float, float], *, first: boo
 
 
 def _bar(interval: Interval, low: float, high: float) -> str:
-    start, end, at = (
-        100 * min(max((number - low) / (high - low), 0), 1)
-        for number in (interval.low, interval.high, interval.value)
-    )
+    """Interval and value to scale, with a line at 0 where the scale passes it."""
+
+    def place(number: float) -> float:
+        return 100 * min(max((number - low) / (high - low), 0), 1)
+
+    start, end, at = (place(number) for number in (interval.low, interval.high, interval.value))
+    zero = f'<s style="left:{place(0):.1f}%"></s>' if low < 0 < high else ""
     return (
-        f'<span class="bar" aria-hidden="true"><i style="left:{start:.1f}%;'
+        f'<span class="bar" aria-hidden="true">{zero}<i style="left:{start:.1f}%;'
         f'width:{end - start:.1f}%"></i><b style="left:{at:.1f}%"></b></span>'
     )
 

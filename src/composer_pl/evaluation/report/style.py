@@ -38,6 +38,7 @@ border-radius:3px;background:var(--track)}
 .bar i{position:absolute;top:0;bottom:0;min-width:2px;border-radius:3px;background:var(--bar);
 opacity:.75}
 .bar b{position:absolute;top:-2px;bottom:-2px;width:2px;margin-left:-1px;background:var(--ink)}
+.bar s{position:absolute;top:-1px;bottom:-1px;width:1px;background:var(--soft)}
 sup{line-height:0;margin-left:.1em}
 .note{color:var(--soft);font-size:.875rem;margin:.5rem 0 0}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:.875rem;margin:.25rem 0 .5rem}
@@ -71,6 +72,6 @@ tbody th{position:sticky;left:0;background:var(--paper);max-width:9rem;min-width
 .scroll{overflow:visible}table{font-size:8.5pt}
 th,td{padding:.25rem .4rem}.range{display:block;margin:0}.bar{min-width:4rem}
 table,figure svg,img{break-inside:avoid}tr{break-inside:avoid}
-h2,figcaption{break-after:avoid}.bar,.bar i,.bar b{print-color-adjust:exact;
+h2,figcaption{break-after:avoid}.bar,.bar i,.bar b,.bar s{print-color-adjust:exact;
 -webkit-print-color-adjust:exact}a{color:inherit;text-decoration:none}img{max-height:230mm}}
 """
