@@ -175,6 +175,15 @@ def test_bars_of_shares_have_one_scale_and_other_columns_their_own(tmp_path):
     assert starts[2] == pytest.approx(100 * 0.06 / 1.12, abs=0.06)
 
 
+def test_effects_of_one_kind_have_one_scale_too(tmp_path):
+    rows = [[Interval(-0.3, -0.4, -0.2), Interval(0.2, 0.0, 0.4)],
+            [Interval(0.1, 0.0, 0.2), Interval(-0.2, -0.3, -0.1)]]  # fmt: skip
+    write_report(tmp_path, "t", [Table("t", ["a", "b"], rows)], facts={})
+    page = (tmp_path / "report.html").read_text()
+    zeros = re.findall(r'<s style="left:([\d.]+)%', page)
+    assert zeros == ["50.0"] * 4
+
+
 def test_a_bar_shows_where_nothing_lies(tmp_path):
     column = [Interval(-1.0, -2.0, 0.0), Interval(2.0, 1.0, 2.0)]
     rows = [[interval, Interval(5.0, 4.0, 6.0)] for interval in column]

@@ -21,6 +21,7 @@ from composer_pl.evaluation.report.plot import draw_plot, legend_key
 from composer_pl.evaluation.report.style import STYLE
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_BROAD_FROM = 6  # columns with intervals, for which the width of the text is too little
 _CONTENTS_FROM = 5  # titled parts; a shorter page needs no list of them
 _MINUS = re.compile(r"^-(?=[\d.])")
 
@@ -116,8 +117,10 @@ def _table(table: Table, anchor: str) -> str:
         lines.append(f"<tr>{cells}</tr>\n")
     beneath = [f"<sup>{html.escape(mark)}</sup> {html.escape(footnote)}"
                for mark, footnote in footnotes.items()]  # fmt: skip
+    broad = sum(any(row[i].interval for row in rows) for i in range(len(table.columns)))
+    kind = ' class="broad"' if broad >= _BROAD_FROM else ""
     return (
-        f'<figure id="{anchor}"><figcaption id="{anchor}--title">{html.escape(table.title)}'
+        f'<figure id="{anchor}"{kind}><figcaption id="{anchor}--title">{html.escape(table.title)}'
         f'</figcaption>\n<div class="scroll"><table aria-labelledby="{anchor}--title">'
         f"\n<thead><tr>{head}</tr></thead>\n<tbody>\n{''.join(lines)}</tbody></table>"
         f"</div>\n{_notes([*beneath, html.escape(table.note)])}</figure>\n"
@@ -125,22 +128,36 @@ def _table(table: Table, anchor: str) -> str:
 
 
 def _ranges(columns: Sequence[Sequence[Interval | None]]) -> list[tuple[float, float]]:
-    """The ends of each column's bars.
+    """The ends of each column's bars; columns of one kind have one scale, so that they compare.
 
-    Columns of shares, within 0 and 1, have one scale, so that they compare: from 0 to 1 where their
-    numbers fill a fair part of that. Every other column has its own.
+    Shares, within 0 and 1, are of one kind: from 0 to 1 where they fill a fair part of that. So
+    are all others where one scale for them is at most half as long again as the longest of their own.
     """
-    ends = [_ends(column) for column in columns]
-    shares = [pair for pair in ends if pair is not None and pair[0] >= 0 and pair[1] <= 1]
-    common = (min((low for low, _ in shares), default=0), max((h for _, h in shares), default=1))
-    wide = common[1] - common[0] >= 0.2
+    own = [_ends(column) for column in columns]
+    shares = [ends for ends in own if ends is not None and ends[0] >= 0 and ends[1] <= 1]
+    others = [ends for ends in own if ends is not None and ends not in shares]
+    whole = _union(shares)
+    whole = (0.0, 1.0) if whole[1] - whole[0] >= 0.2 else _with_room(whole)
+    common = _union(others)
+    longest = max((high - low for low, high in others), default=0.0)
+    alike = common[1] - common[0] <= 1.5 * longest
     ranges = []
-    for pair in ends:
-        low, high = common if pair is None or pair in shares else pair
-        room = 0.06 * (high - low) or 0.5
-        whole = wide and (low, high) == common
-        ranges.append((0.0, 1.0) if whole else (low - room, high + room))
+    for ends in own:
+        if ends is None or ends in shares:
+            ranges.append(whole)
+        else:
+            ranges.append(_with_room(common if alike else ends))
     return ranges
+
+
+def _union(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    low, high = min((low for low, _ in ranges), default=0.0), max((h for _, h in ranges), default=1)
+    return low, float(high)
+
+
+def _with_room(ends: tuple[float, float]) -> tuple[float, float]:
+    room = 0.06 * (ends[1] - ends[0]) or 0.5
+    return ends[0] - room, ends[1] + room
 
 
 def _ends(column: Sequence[Interval | None]) -> tuple[float, float] | None:

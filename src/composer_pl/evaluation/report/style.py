@@ -62,6 +62,9 @@ gap:.2rem 1.2rem;margin:0}
 .facts dd{margin:0;overflow-wrap:anywhere}
 footer{color:var(--soft);font-size:.8rem;margin-top:2.5rem;border-top:1px solid var(--line);
 padding-top:.75rem}
+.broad .range{display:block;margin:0}
+@media screen and (min-width:62rem){.broad{width:min(94vw,76rem);margin-left:50%;
+transform:translateX(-50%)}.broad table{min-width:0}.broad th,.broad td{padding:.35rem .55rem}}
 @media screen and (max-width:34rem){body{padding:1rem .8rem 2rem}h1{font-size:1.4rem}
 .wide{display:none}.narrow{display:block}th,td{padding:.35rem .5rem}
 .scroll img{max-width:none;width:max(100%,40rem)}
@@ -71,6 +74,7 @@ tbody th{position:sticky;left:0;background:var(--paper);max-width:9rem;min-width
 @media print{@page{margin:16mm}body{font-size:10.5pt;max-width:none;padding:0}nav{display:none}
 .scroll{overflow:visible}table{font-size:8.5pt}
 th,td{padding:.25rem .4rem}.range{display:block;margin:0}.bar{min-width:4rem}
+.broad table{font-size:6.5pt}.broad th,.broad td{padding:.2rem}.broad .bar{min-width:2rem}
 table,figure svg,img{break-inside:avoid}tr{break-inside:avoid}
 h2,figcaption{break-after:avoid}.bar,.bar i,.bar b,.bar s{print-color-adjust:exact;
 -webkit-print-color-adjust:exact}a{color:inherit;text-decoration:none}img{max-height:230mm}}
