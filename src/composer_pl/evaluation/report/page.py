@@ -131,7 +131,7 @@ def _ranges(columns: Sequence[Sequence[Interval | None]]) -> list[tuple[float, f
     """The ends of each column's bars; columns of one kind have one scale, so that they compare.
 
     Shares, within 0 and 1, are of one kind: from 0 to 1 where they fill a fair part of that. So
-    are all others where one scale for them is at most half as long again as the longest of their own.
+    are all others where one scale for them is at most 1.5 times the longest of their own.
     """
     own = [_ends(column) for column in columns]
     shares = [ends for ends in own if ends is not None and ends[0] >= 0 and ends[1] <= 1]
