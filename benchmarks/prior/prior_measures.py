@@ -27,12 +27,12 @@ from bootstrap import mean_interval, shown
 from corpus import UNSEEN, Corpus, build_corpus
 from drawing import draw, to_bytes
 from jaxtyping import Float
-from judge import load_judge, read_pictures
-from neighbours import thumbnails
-from scores import scores
 from torch import Tensor
-from truth64 import whole_truth
 
+from composer_pl.evaluation.control.copies import thumbnails
+from composer_pl.evaluation.scenes.judge import load_judge, read_pictures
+from composer_pl.evaluation.scenes.scores import scores
+from composer_pl.evaluation.scenes.truth import claimed_pairs, whole_truth
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.prior import PriorModel
 from composer_pl.models.prior_sampling import PriorRecipe, sample_embeddings
@@ -45,7 +45,6 @@ from composer_pl.sheet import Panel, contact_sheet
 
 GALLERY = 100
 DRAWS = 4
-JUDGE = Path(__file__).parents[1] / "scene_model" / "judge.safetensors"
 ALONE = "caption alone"
 ARMS: dict[str, PriorRecipe | None] = {
     ALONE: None,
@@ -128,13 +127,6 @@ def measure_embeddings(prior: PriorModel, values: Mapping[str, Tensor]) -> dict[
     return {"captions": len(true), "draws": DRAWS, "steps": FEW, "rows": rows}
 
 
-def claimed_pairs(corpus: Corpus) -> Tensor:
-    """Which pairs of colour and shape each first caption claims."""
-    from adherence import claimed_pairs as claimed
-
-    return claimed(corpus)
-
-
 def measure_pictures(
     base: ComposerModel,
     prior: PriorModel,
@@ -148,7 +140,7 @@ def measure_pictures(
     written: Callable[[dict[str, Any], dict[str, Tensor]], None],
 ) -> None:
     """Draw and score pictures with and without the prior, `part` captions at a time."""
-    judge, truth, claimed = load_judge(JUDGE), whole_truth(corpus), claimed_pairs(corpus)
+    judge, truth, claimed = load_judge(), whole_truth(corpus), claimed_pairs(corpus.scenes)
     plugin = base.plugins["semantics"]
     tower = plugin.build_extractor()
     found: dict[str, dict[str, list[Tensor]]] = {arm: {} for arm in ARMS}

@@ -1,46 +1,54 @@
 """How well a scene model obeys each condition, on scenes that nobody has seen.
 
-    python benchmarks/scene_model/adherence.py --out DIR [--model FOLDER] [--judge JUDGE] [-n 1000]
+    python benchmarks/scene_model/adherence.py --out DIR [--model FOLDER] [-n 1000]
         [--blind FOLDER] [--training 18000] [--device cuda | --bfloat16]
 
-Arms: `ceiling` (the true picture at 64 px), `alone` (drawn from one condition), `all` (drawn from
-all), `shuffled` (the pictures of `alone` against another scene: the floor) and `blind` (drawn by a
-model that was given nothing, or by a model that knows no conditions). Scores are `scores.py`'s and
-the plugins' own. `way` is (alone - shuffled) / (ceiling - shuffled). 95% bootstrap over pictures.
+The protocol is that of `composer-pl eval control` (`composer_pl.evaluation.control`), without
+pairs and with the scenes of the shipped model's training rules.
 """
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from bootstrap import interval, mean_interval, mean_of, resampled_means, shown
+from bootstrap import listed, mean_interval, shown
 from corpus import UNSEEN, Corpus, build_corpus
-from drawing import draw, extraction_of, to_bytes, values_of
-from judge import Judge, load_judge, read_pictures
-from neighbours import copies, thumbnails, variety
-from scores import SCORERS, luma, psnr, scores, ssim
+from drawing import extraction_of
 from torch import Tensor
-from truth64 import PAIRS, Truth, whole_truth
 
-from composer_pl.conditions.adherence import adherence
 from composer_pl.conditions.extraction import Extraction
-from composer_pl.data.scenes.captions import caption
+from composer_pl.data.scenes.rules import SceneRules
+from composer_pl.evaluation.composition.pairs import HELD_OUT
+from composer_pl.evaluation.control.copies import Copies, find_copies, thumbnails, variety
+from composer_pl.evaluation.control.measure import (
+    ALL,
+    NONE,
+    TRUTH,
+    Control,
+    ControlPlan,
+    drawing_of,
+    measure_control,
+)
+from composer_pl.evaluation.control.pictures import SceneTruth
+from composer_pl.evaluation.control.results import Line, lines_of
+from composer_pl.evaluation.control.scorers import OWN, panel
+from composer_pl.evaluation.control.subjects import wanted_of
+from composer_pl.evaluation.plain import luma, psnr, ssim
+from composer_pl.evaluation.samples import Samples
+from composer_pl.evaluation.scenes.judge import Judge, load_judge
+from composer_pl.evaluation.scenes.truth import claimed_pairs, small, whole_truth
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
-from composer_pl.models.sampling import sample_keys
 from composer_pl.models.storage import load_model
+from composer_pl.randomness import derive_key
 from composer_pl.sheet import Panel, contact_sheet
+from composer_pl.types import Batch
 
-ARMS = ("ceiling", "alone", "all", "shuffled", "blind")
-OWN = "own extractor"
-JUDGE = Path(__file__).parent / "judge.safetensors"
 PRETRAINED = Path(__file__).parents[2] / "src/composer_pl/pretrained/scenes-64"
 
 
@@ -50,23 +58,28 @@ class Measured:
 
     Attributes:
         facts: Plain numbers: the table, closeness, variety.
-        pictures: Arm ("truth", "none", "all", or a condition) -> 8-bit pictures on the CPU.
+        control: All scores and pictures.
         closeness: PSNR of each picture drawn from all conditions.
     """
 
     facts: dict[str, Any]
-    pictures: dict[str, Tensor]
+    control: Control
     closeness: Tensor
 
 
-def claimed_pairs(corpus: Corpus) -> Tensor:
-    """Which pairs of colour and shape the first caption of each scene claims, `(n, 56)`."""
-    marks = torch.zeros(len(corpus), len(PAIRS), dtype=torch.bool)
-    for row, scene in zip(marks, corpus.scenes, strict=True):
-        for claim in caption(scene, 0).claims:
-            if claim.kind == "objects":
-                row[PAIRS.index(f"{claim.attributes['color']} {claim.attributes['shape']}")] = True
-    return marks.to(corpus.pixels.device)
+def samples_of(corpus: Corpus, *, seed: int) -> Samples:
+    """A corpus as pictures to evaluate on, each with its first caption."""
+    count = len(corpus)
+    keys = torch.tensor([derive_key(seed, "values", i) for i in range(count)])
+    batch = Batch(
+        source=corpus.pixels.float() / 127.5 - 1,
+        image=small(corpus.pixels),
+        caption=[texts[0] for texts in corpus.texts],
+        index=torch.arange(count),
+        key=keys,
+        identity=keys,
+    )
+    return Samples(batch=batch, facts={"pictures": "scenes", "count": count})
 
 
 def measure_adherence(
@@ -91,152 +104,111 @@ def measure_adherence(
         corpus: Unseen scenes, at least two.
         blind: A model without conditions; None draws with nothing given.
         recipe: None takes 25 steps, guidance 2.
-        own: Also ask the plugins' own extractors, five times a scene and condition.
-        chunk: About how many scenes at once; a scene is shuffled within its chunk.
+        own: Also ask the plugins' own extractors, seven times a scene and condition.
+        chunk: Scenes at once.
         seed: Of noise, masks and grey weights.
         log: Told the progress.
     """
     recipe = recipe or SamplingRecipe(steps=25, guidance=2.0, max_batch=chunk)
-    known = [name for name in model.names if name in SCORERS]
-    truth, claimed, began = whole_truth(corpus), claimed_pairs(corpus), time.monotonic()
-    rows = torch.arange(len(corpus), device=corpus.pixels.device)
-    asked = extraction if own else None
-    collected: dict[tuple[str, str, str], list[Tensor]] = {}
-    pictures: dict[str, list[Tensor]] = {}
-    for part in rows.tensor_split(max(len(corpus) // chunk, 1)):
-        texts = [corpus.texts[row][0] for row in part.tolist()]
-        values = values_of(extraction, corpus.pixels[part], texts, seed=seed + int(part[0]))
-        keys = sample_keys(seed, len(corpus))[part.cpu()]
-        drawn = {"truth": truth.image[part], "none": draw(blind or model, {}, recipe, keys)}
-        for name in known:
-            drawn[name] = draw(model, {name: values[name]}, recipe, keys)
-        drawn["all"] = draw(model, values, recipe, keys)
-        found = _scored(drawn, values, truth[part], claimed[part], asked, judge, known)
-        for key, score in found.items():
-            collected.setdefault(key, []).append(score.float().cpu())
-        for arm, images in drawn.items():
-            pictures.setdefault(arm, []).append(to_bytes(images))
-        log(f"adherence {int(part[-1]) + 1}/{len(rows)} {time.monotonic() - began:.0f} s")
-    whole = {key: torch.cat(parts) for key, parts in collected.items()}
-    kept = {arm: torch.cat(parts) for arm, parts in pictures.items()}
-    again, true = (kept[arm].float() / 127.5 - 1 for arm in ("all", "truth"))
-    decibels, alike = psnr(again, true), ssim(luma(again), luma(true))
+    device = corpus.pixels.device
+    half = device.type == "cuda" or torch.is_autocast_enabled("cpu")
+    samples = samples_of(corpus, seed=seed)
+    names = list(model.names)
+    wanted, _ = wanted_of(samples, extraction, names, scenes=None, device=device)
+    claimed = claimed_pairs(corpus.scenes).to(device)
+    scene = SceneTruth(truth=whole_truth(corpus), claimed=claimed)
+    scorers = [
+        scorer
+        for scorer in panel(extraction, list(wanted.values), scenes=True)
+        if own or scorer.name != OWN
+    ]
+    began = time.monotonic()
+
+    def told(done: int, total: int) -> None:
+        log(f"adherence {done}/{total} pictures {time.monotonic() - began:.0f} s")
+
+    control = measure_control(
+        list(wanted.values),
+        scorers,
+        wanted.knowing(scene),
+        drawing_of(model, recipe, bfloat16=half),
+        ControlPlan(seed=seed, chunk=chunk),
+        judge=judge,
+        blind=None if blind is None else drawing_of(blind, recipe, bfloat16=half),
+        progress=told,
+    )
+    again, true = (control.pictures[arm].float() / 127.5 - 1 for arm in (ALL, TRUTH))
+    decibels = psnr(again, true)
     facts = {
         "pictures": len(corpus),
         "steps": recipe.steps,
         "guidance": recipe.guidance,
         "blind": "a model without conditions" if blind is not None else "nothing given",
-        "table": _table(whole, known),
-        "all_given": {"psnr": mean_interval(decibels), "luma_ssim": mean_interval(alike)},
+        "table": [_row(line) for line in lines_of(control)],
+        "all_given": {
+            "psnr": mean_interval(decibels),
+            "luma_ssim": mean_interval(ssim(luma(again), luma(true))),
+        },
         "none_given": {
-            "variety": round(variety(thumbnails(kept["none"])), 4),
-            "variety_of_truth": round(variety(thumbnails(kept["truth"])), 4),
+            "variety": round(variety(thumbnails(control.pictures[NONE])), 4),
+            "variety_of_truth": round(variety(thumbnails(control.pictures[TRUTH])), 4),
         },
     }
-    return Measured(facts=facts, pictures=kept, closeness=decibels)
+    return Measured(facts=facts, control=control, closeness=decibels)
 
 
-def _scored(
-    drawn: Mapping[str, Tensor],
-    values: Mapping[str, Tensor],
-    truth: Truth,
-    claimed: Tensor,
-    extraction: Extraction | None,
-    judge: Judge,
-    names: list[str],
-) -> dict[tuple[str, str, str], Tensor]:
-    """(condition, scorer, arm) -> scores of one chunk."""
-    readings = {arm: read_pictures(judge, images) for arm, images in drawn.items()}
-    other = truth[torch.arange(len(truth), device=claimed.device).roll(1)]
-    found: dict[tuple[str, str, str], Tensor] = {}
-    for name in names:
-        holes = None
-        if name == "masking":  # a pixel of 64 px is known where all of its part of the mask is
-            share = F.adaptive_avg_pool2d(values[name][:, 3:].float(), truth.image.shape[-2:])
-            holes = share[:, 0] > 0.999
-        source = {"ceiling": "truth", "alone": name, "all": "all", "shuffled": name}
-        for arm in ARMS:
-            images = drawn[source.get(arm, "none")]
-            reading = readings[source.get(arm, "none")]
-            value = values[name]
-            if arm == "shuffled":
-                moved = None if holes is None else holes.roll(1, 0)
-                answer = scores(
-                    name, images, reading, other, claimed=claimed.roll(1, 0), known=moved
-                )
-                value = value.roll(1, 0)
-            else:
-                answer = scores(name, images, reading, truth, claimed=claimed, known=holes)
-            found |= {
-                (name, scorer, arm): score
-                for scorer, score in zip(SCORERS[name], answer, strict=True)
-            }
-            if extraction is not None:
-                found[name, OWN, arm] = adherence(extraction, name, images, value)
-    return found
+def _row(line: Line) -> dict[str, Any]:
+    assert line.whole is not None, "a scene model has several conditions"
+    found = {
+        "ceiling": line.ceiling,
+        "alone": line.alone,
+        "all": line.whole,
+        "shuffled": line.floor,
+        "blind": line.blind,
+        "way": line.way,
+        "blind_way": line.blind_way,
+    }
+    told = {"condition": line.scorer.condition, "scorer": line.scorer.name}
+    return told | {what: listed(interval) for what, interval in found.items()}
 
 
-def _table(whole: Mapping[tuple[str, str, str], Tensor], names: list[str]) -> list[dict[str, Any]]:
-    table = []
-    for name in names:
-        for scorer in (*SCORERS[name], OWN):
-            if (name, scorer, "alone") not in whole:
-                continue
-            values = {arm: whole[name, scorer, arm] for arm in ARMS}
-            means = {arm: mean_of(value) for arm, value in values.items()}
-            draws = resampled_means(values)
-            line: dict[str, Any] = {"condition": name, "scorer": scorer}
-            line |= {arm: interval(draws[arm], means[arm]) for arm in ARMS}
-            line["way"] = interval(_way(draws, "alone"), _way(means, "alone"))
-            line["blind_way"] = interval(_way(draws, "blind"), _way(means, "blind"))
-            table.append(line)
-    return table
-
-
-def _way(means: Mapping[str, Any], arm: str) -> Any:
-    """How far from floor to ceiling; NaN where they are equal."""
-    length = means["ceiling"] - means["shuffled"]
-    gained = means[arm] - means["shuffled"]
-    if isinstance(length, Tensor):
-        return gained / length
-    return gained / length if length else float("nan")
-
-
-def markdown(facts: Mapping[str, Any]) -> str:
+def markdown(facts: dict[str, Any]) -> str:
     """The table for a README."""
     lines = [
         "| condition | scorer | ceiling | alone | all given | shuffled | blind | way |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for line in facts["table"]:
-        cells = [line["condition"], line["scorer"], *(shown(line[arm]) for arm in ARMS)]
+        arms = ("ceiling", "alone", "all", "shuffled", "blind")
+        cells = [line["condition"], line["scorer"], *(shown(line[arm]) for arm in arms)]
         lines.append(f"| {' | '.join(cells)} | {shown(line['way'], percent=True)} |")
     return "\n".join(lines) + "\n"
 
 
-def sheet(measured: Measured, texts: list[list[str]], names: list[str], rows: list[int]) -> Any:
+def sheet(measured: Measured, texts: list[list[str]], rows: list[int]) -> Any:
     """True picture, caption, every condition alone, all, none: one row a scene."""
-    panels = []
+    panels, pictures = [], measured.control.pictures
     for row in rows:
         line = [
-            Panel(title=f"scene {row}", content=measured.pictures["truth"][row] / 255),
+            Panel(title=f"scene {row}", content=pictures[TRUTH][row] / 255),
             Panel(title="caption", content=texts[row][0]),
         ]
-        for arm in (*names, "all", "none"):
-            line.append(Panel(title=f"-> {arm}", content=measured.pictures[arm][row] / 255))
+        for arm in (*measured.control.names, ALL, NONE):
+            line.append(Panel(title=f"-> {arm}", content=pictures[arm][row] / 255))
         panels.append(line)
     return contact_sheet(panels, cell=96)
 
 
-def neighbour_sheet(drawn: Tensor, training: Tensor, order: Tensor, where: Tensor) -> Any:
+def neighbour_sheet(drawn: Tensor, training: Tensor, found: Copies) -> Any:
     """The generated pictures that are nearest to a training picture, each beside it."""
     panels = []
-    rows = order[:20].tolist()
+    rows = found.order[:20].tolist()
     for first in range(0, len(rows), 4):
         line = []
         for row in rows[first : first + 4]:
-            line.append(Panel(title="generated", content=drawn[row].cpu() / 255))
-            line.append(Panel(title="nearest trained", content=training[where[row]].cpu() / 255))
+            nearest = training[found.where[row].to(training.device)].cpu()
+            line.append(Panel(title="generated", content=drawn[row] / 255))
+            line.append(Panel(title="nearest trained", content=nearest / 255))
         panels.append(line)
     return contact_sheet(panels, cell=96)
 
@@ -258,17 +230,17 @@ def write(
         training: 8-bit training pictures on the device to search on; None skips the search.
     """
     out.mkdir(parents=True, exist_ok=True)
+    pictures = measured.control.pictures
     if training is not None:
         measured.facts["copies"] = {}
-        for arm in ("none", "caption"):
-            if arm not in measured.pictures:
+        for arm, title in ((NONE, "none"), ("caption", "caption")):
+            if arm not in pictures:
                 continue
-            drawn = measured.pictures[arm].to(training.device)
-            unseen = measured.pictures["truth"].to(training.device)
-            facts, order, where = copies(drawn, unseen, training)
-            measured.facts["copies"][arm] = facts
-            neighbour_sheet(drawn, training, order, where).save(
-                out / f"neighbours_{arm}.png", optimize=True
+            drawn, unseen = (pictures[each].to(training.device) for each in (arm, TRUTH))
+            found = find_copies(drawn, unseen, training)
+            measured.facts["copies"][title] = _copies(found)
+            neighbour_sheet(pictures[arm], training, found).save(
+                out / f"neighbours_{title}.png", optimize=True
             )
     (out / "adherence.json").write_text(json.dumps(measured.facts, indent=1) + "\n")
     (out / "adherence.md").write_text(markdown(measured.facts))
@@ -276,18 +248,29 @@ def write(
     even = torch.linspace(0, count - 1, min(8, count)).long().tolist()
     worst = measured.closeness.argsort()[:6].tolist()
     for title, rows in (("even", even), ("worst", worst)):
-        drawn = sheet(measured, corpus.texts, names, rows)
-        drawn.save(out / f"grid_{title}.png", optimize=True)
+        sheet(measured, corpus.texts, rows).save(out / f"grid_{title}.png", optimize=True)
+
+
+def _copies(found: Copies) -> dict[str, float]:
+    told = {
+        "training_pictures": found.training,
+        "drawn_median": found.drawn_median,
+        "drawn_least": found.drawn_least,
+        "unseen_median": found.unseen_median,
+        "unseen_least": found.unseen_least,
+        "drawn_nearer_than_1%_of_unseen": found.share_nearer,
+    }
+    return {name: round(value, 4) for name, value in told.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=PRETRAINED)
-    parser.add_argument("--judge", type=Path, default=JUDGE)
+    parser.add_argument("--judge", type=Path, help="default: the shipped one")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--blind", type=Path)
     parser.add_argument("-n", type=int, default=1000)
-    parser.add_argument("--chunk", type=int, default=250, help="scenes drawn and shuffled together")
+    parser.add_argument("--chunk", type=int, default=250, help="scenes drawn together")
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument("--training", type=int, default=0, help="scenes to look for copies among")
@@ -295,15 +278,13 @@ def main() -> None:
     parser.add_argument("--bfloat16", action="store_true", help="draw in bfloat16 on a CPU too")
     args = parser.parse_args()
     torch.set_autocast_enabled("cpu", args.bfloat16)
-    sys.path.insert(0, str(Path(__file__).parents[1] / "composition"))
-    from arms import RULES
-
     model = load_model(args.model).to(args.device)
     blind = None if args.blind is None else load_model(args.blind).to(args.device)
-    corpus = build_corpus(range(UNSEEN, UNSEEN + args.n), rules=RULES["A"], device=args.device)
+    rules = SceneRules(max_objects=3, excluded=HELD_OUT)
+    corpus = build_corpus(range(UNSEEN, UNSEEN + args.n), rules=rules, device=args.device)
     training = None
     if args.training:
-        training = build_corpus(range(args.training), rules=RULES["A"], device=args.device).pixels
+        training = build_corpus(range(args.training), rules=rules, device=args.device).pixels
     measured = measure_adherence(
         model,
         extraction_of(model),

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from truth64 import small
 
 from composer_pl.conditions.extraction import Extraction
+from composer_pl.evaluation.scenes.truth import small
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.sampling import sample

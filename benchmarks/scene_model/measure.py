@@ -11,10 +11,10 @@ import report
 from adherence import measure_adherence, write
 from corpus import Corpus
 from drawing import extraction_of
-from judge import Judge
 from score import SceneSets, run_composition
 from torch import Tensor
 
+from composer_pl.evaluation.scenes.judge import Judge
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from judge import Judge, read_pictures
-from scores import (
+from torch import Tensor
+
+from composer_pl.evaluation.plain import (
     Score,
     correlation,
     lab,
@@ -15,12 +16,11 @@ from scores import (
     luma,
     outline_f1,
     set_f1,
-    shape_iou,
     ssim,
-    surroundings_right,
 )
-from torch import Tensor
-from truth64 import Truth
+from composer_pl.evaluation.scenes.judge import Judge, read_pictures
+from composer_pl.evaluation.scenes.scores import shape_iou, surroundings_right
+from composer_pl.evaluation.scenes.truth import Truth
 
 
 @dataclass(frozen=True)

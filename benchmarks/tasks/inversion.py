@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scene_model"))
 from bootstrap import mean_interval
 from corpus import UNSEEN, build_corpus
 from drawing import extraction_of, values_of
-from scores import psnr
-from truth64 import small
 
+from composer_pl.evaluation.plain import psnr
+from composer_pl.evaluation.scenes.truth import small
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.sampling import invert, row_encoder, sample, sample_keys

@@ -30,14 +30,11 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scene_model"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "composition"))
-from adherence import claimed_pairs
 from arms import RULES
 from aspects import ASPECTS, Judged
 from bootstrap import interval, mean_of, resampled_means, shown
 from corpus import UNSEEN, Corpus, build_corpus
-from judge import Judge, load_judge
 from plans import Scenes, lines
-from truth64 import whole_truth
 from twins import twins
 
 from composer_pl.composing.composer import Composer
@@ -46,12 +43,12 @@ from composer_pl.composing.luma import with_luma
 from composer_pl.composing.panels import as_tensor
 from composer_pl.composing.placing import composited
 from composer_pl.composing.values import model_values
+from composer_pl.evaluation.scenes.judge import Judge, load_judge
+from composer_pl.evaluation.scenes.truth import claimed_pairs, whole_truth
 from composer_pl.models.prior import PriorModel
 from composer_pl.models.sampling import sample, sample_keys
 from composer_pl.models.storage import load_prior
 from composer_pl.sheet import Panel, contact_sheet, to_pil
-
-JUDGE = Path(__file__).parents[1] / "scene_model/judge.safetensors"
 
 
 def drawn(composer: Composer, drawings: Sequence[Drawing], batch: int = 8) -> Tensor:
@@ -125,8 +122,8 @@ def measure(
         masks=[Image.fromarray((255 * mask).to(torch.uint8).numpy()) for mask in inside],
     )
     judged = {
-        "own": Judged(truth, claimed_pairs(corpus), inside),
-        "twin": Judged(twin_truth, claimed_pairs(recolored), inside),
+        "own": Judged(truth, claimed_pairs(corpus.scenes), inside),
+        "twin": Judged(twin_truth, claimed_pairs(recolored.scenes), inside),
     }
     judged["other"] = judged["own"].rolled(-1)
     table: list[dict[str, Any]] = []
@@ -233,7 +230,7 @@ def main() -> None:
     table, _ = measure(
         composer,
         corpus,
-        judge=load_judge(JUDGE),
+        judge=load_judge(),
         prior=prior,
         steps=args.steps,
         walk_guidance=args.walk_guidance,

@@ -29,9 +29,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scene_model"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "composition"))  # for twins
 from bootstrap import mean_interval, shown
 from corpus import UNSEEN, build_corpus
-from judge import Judge, load_judge, read_pictures
-from scores import correlation, lab, lab_agreement, luma, outline_f1, ssim
-from truth64 import small
 from twins import twins
 
 from composer_pl.composing.composer import Composer
@@ -40,9 +37,10 @@ from composer_pl.composing.tasks.frame import INVERTING, TaskSettings
 from composer_pl.composing.tasks.reconfiguration import reconfiguration
 from composer_pl.data.scenes.render import render
 from composer_pl.data.scenes.truth import outlines
+from composer_pl.evaluation.plain import correlation, lab, lab_agreement, luma, outline_f1, ssim
+from composer_pl.evaluation.scenes.judge import Judge, load_judge, read_pictures
+from composer_pl.evaluation.scenes.truth import small
 from composer_pl.sheet import Panel, contact_sheet, to_pil
-
-JUDGE = Path(__file__).parents[1] / "scene_model/judge.safetensors"
 
 
 def main() -> None:
@@ -54,7 +52,7 @@ def main() -> None:
     parser.add_argument("--bfloat16", action="store_true", help="twice as fast on some CPUs")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
-    composer, judge = Composer.from_pretrained(args.model), load_judge(JUDGE)
+    composer, judge = Composer.from_pretrained(args.model), load_judge()
     corpus = build_corpus(
         [i for i in range(UNSEEN, UNSEEN + 3 * args.n) if things(i) > 1][: args.n]
     )

@@ -4,15 +4,16 @@ from dataclasses import replace
 import adherence
 import pytest
 import torch
-from adherence import claimed_pairs, measure_adherence, write
+from adherence import measure_adherence, write
 from drawing import extraction_of
-from judge import Judge
 from tiny import TINY
-from truth64 import PAIRS, small
 
 from composer_pl.diffusion.process import ProcessConfig
+from composer_pl.evaluation.scenes.judge import Judge
+from composer_pl.evaluation.scenes.truth import small
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.sampling import sample_keys
 from composer_pl_color import Color
 from composer_pl_intensity import Intensity
 from composer_pl_masking import Masking
@@ -51,16 +52,17 @@ def measured(model, unseen, *, own=True):
     )
 
 
+def painting(monkeypatch, paint):
+    """Every model draws what `paint` answers to keys."""
+    monkeypatch.setattr(
+        adherence, "drawing_of", lambda *given, **settings: lambda values, keys: paint(keys)
+    )
+
+
 def test_a_perfect_painter_is_at_the_ceiling(model, unseen, monkeypatch):
-    chunks = iter(small(unseen.pixels).split(6))
-    chunk = {}
-
-    def paint(model, values, recipe, keys):
-        if not values:  # the first picture of a chunk is drawn from nothing
-            chunk["true"] = next(chunks)
-        return chunk["true"]
-
-    monkeypatch.setattr(adherence, "draw", paint)
+    place = {int(key): row for row, key in enumerate(sample_keys(1, len(unseen)))}
+    true = small(unseen.pixels)
+    painting(monkeypatch, lambda keys: true[[place[int(key)] for key in keys]])
     found = measured(model, unseen)
     for line in found.facts["table"]:
         if PLAIN[line["condition"]] == line["scorer"]:
@@ -71,8 +73,7 @@ def test_a_perfect_painter_is_at_the_ceiling(model, unseen, monkeypatch):
 
 
 def test_a_painter_of_one_picture_is_on_the_floor(model, unseen, monkeypatch):
-    grey = torch.zeros(6, 3, 64, 64)
-    monkeypatch.setattr(adherence, "draw", lambda *given: grey)
+    painting(monkeypatch, lambda keys: torch.zeros(len(keys), 3, 64, 64))
     table = measured(model, unseen, own=False).facts["table"]
     assert "own extractor" not in {line["scorer"] for line in table}
     for line in table:
@@ -91,10 +92,3 @@ def test_an_untrained_model_is_measured_and_written(model, unseen, tmp_path):
     assert facts["copies"]["none"]["training_pictures"] == 8
     for name in ("grid_even.png", "grid_worst.png", "neighbours_none.png", "adherence.md"):
         assert (tmp_path / name).stat().st_size > 0
-
-
-def test_claimed_pairs_are_in_the_scene(unseen):
-    for row, scene in zip(claimed_pairs(unseen), unseen.scenes, strict=True):
-        claimed = {PAIRS[i] for i in row.nonzero().flatten().tolist()}
-        assert claimed
-        assert claimed <= {f"{thing.color} {thing.shape}" for thing in scene.objects}

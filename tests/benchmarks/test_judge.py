@@ -1,5 +1,7 @@
 import torch
-from judge import Judge, disturbed, judge_of, load_judge, measure_judge, save_judge, train_judge
+from judge import disturbed, measure_judge, train_judge
+
+from composer_pl.evaluation.scenes.judge import Judge, judge_of, load_judge, save_judge
 
 
 def test_training_lowers_the_loss_and_the_file_keeps_what_was_learned(unseen, tmp_path):

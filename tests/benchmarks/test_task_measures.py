@@ -8,10 +8,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks/tasks"))
 
-from adherence import claimed_pairs
 from arms import HELD_OUT
-from truth64 import PAIRS, whole_truth
 from twins import recolored, twins
+
+from composer_pl.evaluation.scenes.truth import PAIRS, claimed_pairs, whole_truth
 
 
 def test_twins_are_the_same_things_of_other_colours(unseen):
@@ -54,7 +54,7 @@ def test_aspects_by_pixels_are_1_on_the_truth_and_less_on_others(unseen, name):
     from aspects import ASPECTS, Judged
 
     truth = whole_truth(unseen)
-    wanted = Judged(truth, claimed_pairs(unseen), unseen.ids == 1)
+    wanted = Judged(truth, claimed_pairs(unseen.scenes), unseen.ids == 1)
     score = ASPECTS[name]
     torch.testing.assert_close(score(None, truth.image, wanted), torch.ones(len(unseen)))
     assert score(None, truth.image, wanted.rolled(1)).mean() < 0.95

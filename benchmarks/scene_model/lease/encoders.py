@@ -20,6 +20,7 @@ from corpus import UNSEEN, Corpus, build_corpus
 from install_weights import blank
 from products import Products
 
+from composer_pl.evaluation.scenes.judge import judge_of, save_judge
 from composer_pl_instances import measuring, training
 from composer_pl_instances.plugin import Instances
 
@@ -101,9 +102,9 @@ def main() -> None:
     steps, batch = amounts.judge
     seen = corpus(amounts.judged, "judge", seed=1, texts=1)
     state = judge.train_judge(seen, steps=steps, batch=batch, device=device, seed=0, log=desk.log)
-    judge.save_judge(state, products.folder / "judge.safetensors")
+    save_judge(state, products.folder / "judge.safetensors")
     others = corpus(amounts.unseen // 2, "judge", first=UNSEEN, seed=1, texts=1)
-    done("judge", judge.measure_judge(judge.judge_of(state, device), others))
+    done("judge", judge.measure_judge(judge_of(state, device), others))
 
 
 if __name__ == "__main__":

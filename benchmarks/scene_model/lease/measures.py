@@ -7,12 +7,12 @@ import argparse
 import json
 from pathlib import Path
 
-from desk import SCENE_MODEL, Desk  # isort: skip
-from judge import load_judge
+from desk import Desk  # isort: skip
 from measure import adherence_of, composition_of
 from products import Products
 from score import SETTINGS
 
+from composer_pl.evaluation.scenes.judge import load_judge
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.storage import load_model
@@ -31,7 +31,7 @@ def main() -> None:
     desk = Desk(args.work, args.plan, args.what)
     products = Products(args.out, args.work)
     steps = 10 if desk.device.type == "cuda" else 1
-    judge = load_judge(SCENE_MODEL / "judge.safetensors", desk.device)
+    judge = load_judge(device=desk.device)
 
     def model(name: str) -> ComposerModel:
         return load_model(products.folder / name).to(desk.device)

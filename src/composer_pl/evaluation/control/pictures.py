@@ -1,7 +1,7 @@
 """What pictures show and what they should show: the two sides of every score."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import torch
@@ -63,6 +63,10 @@ class Wanted:
             judged={name: value[rows] for name, value in self.judged.items()},
             scene=None if self.scene is None else self.scene[rows],
         )
+
+    def knowing(self, scene: SceneTruth) -> "Wanted":
+        """The same with the renderer's word on its scenes."""
+        return replace(self, scene=scene)
 
     def to(self, device: torch.device) -> "Wanted":
         """The same on a device."""

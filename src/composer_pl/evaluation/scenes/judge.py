@@ -138,10 +138,7 @@ def read_pictures(judge: Judge, pictures: Float[Tensor, "b 3 64 64"], batch: int
 
 def judge_file() -> Path:
     """The shipped weights."""
-    shipped = FOLDER / "scenes-judge" / WEIGHTS
-    # Until the file has moved into the package.
-    before = FOLDER.parents[2] / "benchmarks" / "scene_model" / "judge.safetensors"
-    return shipped if shipped.is_file() else before
+    return FOLDER / "scenes-judge" / WEIGHTS
 
 
 def judge_digest(path: str | Path | None = None) -> str:
