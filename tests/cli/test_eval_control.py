@@ -143,3 +143,22 @@ def test_the_shipped_model_obeys_and_a_blind_one_does_not(tmp_path, monkeypatch,
         assert found[f"{name} by {judge}: ceiling"].value > 0.9
         assert abs(found[f"{name} by {judge}: blind way"].value) < 0.3
         assert found[f"{name} by own extractor: way"].low > 0.1
+
+
+@pytest.mark.slow
+def test_a_condition_blind_model_is_at_the_floor_in_every_row(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blind = Composer.from_pretrained("scenes-64")
+    for encoder in blind.model.conditioner.encoders.values():
+        for parameter in encoder.parameters():
+            torch.nn.init.zeros_(parameter)
+    blind.save_pretrained("blind")
+    options = ["--ckpt", "blind", "--out", "out", "--scenes", "16", "--steps", "3"]
+    assert main(["eval", "control", *options, "--pairs", "0", "--again", "0"]) == 0
+    found = {m.measure: m for m in read_measurements("out/results.jsonl")}
+    ways = [m for name, m in found.items() if name.endswith((": way", ": way, all given"))]
+    assert len(ways) >= 36  # eight conditions, 19 rows; a row without a length has no way
+    for way in ways:
+        assert abs(way.value) < 0.3, way.measure
+    around = [m for m in ways if m.low is None or m.low <= 0 <= m.high]
+    assert len(around) >= 0.85 * len(ways)  # nineteen of twenty, but for chance

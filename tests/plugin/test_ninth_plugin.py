@@ -214,6 +214,19 @@ def test_its_model_is_saved_reloaded_and_used(trained, site):
     ]
 
 
+def test_the_control_report_includes_it(trained, site):
+    checkpoint, out = newest_checkpoint(trained), trained / "control"
+    words = ["eval", "control", "--ckpt", checkpoint, "--out", out, "-n", "4", "--steps", "1"]
+    words += ["--data.root", trained / "photos", "--again", "2"]
+    shown = composer_pl(*words, site=site).stdout
+    assert "1 conditions on 4 pictures" in shown
+    lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    found = {line["measure"]: line["value"] for line in lines}
+    assert found["ninth by own extractor: ceiling"] > 0.95
+    assert found["ninth by own extractor: floor"] < found["ninth by own extractor: ceiling"]
+    assert "none: own extractor" in (out / "report.html").read_text()
+
+
 def test_without_the_package_a_checkpoint_names_it(trained):
     checkpoint = newest_checkpoint(trained)
     out = trained / "composed"

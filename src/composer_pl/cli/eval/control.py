@@ -140,6 +140,7 @@ def run(args: argparse.Namespace) -> int:
     quality = _quality(control, network)
     copies = _copies(control, training)
     settings = _settings(args, composer, samples, recipe, network, list(wanted.values))
+    settings["judges"] = [other.key for other in judged]
     parts = control_parts(
         control,
         lines,
@@ -220,7 +221,9 @@ def _others(
     plugins = {name: composer.decomposer.plugins[name] for name in names}
     size = composer.decomposer.extraction.value_size
     others, missing = found_others(plugins, size) if photos else ([], {})
-    for name, arguments in parse_settings(args.judge, "--judge").items():
+    asked = parse_settings(args.judge, "--judge")
+    missing = {name: lacking for name, lacking in missing.items() if name not in asked}
+    for name, arguments in asked.items():
         chosen_names(name, composer, doing="Choosing a judge")
         if name in plugins:
             other = other_of(name, plugins[name], arguments, size)
@@ -298,7 +301,6 @@ def _settings(
         "again": args.again,
         "blind": args.blind or "the model, given nothing",
         "judge": judge_digest(),
-        "judges": args.judge,
         "features": network.describe(),
         "versions": machine.pop("versions"),
         "context": {**machine, "batch": batch},

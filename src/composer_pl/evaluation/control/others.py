@@ -7,6 +7,7 @@ plugin gets such judges as the shipped ones do.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
@@ -90,7 +91,11 @@ def other_of(
     Raises:
         ComposerPLError: It cannot be built: an argument is wrong, or weights or a library absent.
     """
-    told = ", ".join(f"{argument}={value}" for argument, value in arguments.items())
+    # Of a file its name: where it lies is of one machine.
+    shown = {
+        n: Path(v).name if isinstance(v, str) and "/" in v else v for n, v in arguments.items()
+    }
+    told = ", ".join(f"{argument}={value}" for argument, value in shown.items())
     try:
         other = type(plugin)(**arguments)
     except TypeError as error:
