@@ -31,6 +31,7 @@ model:
 data: {canvas: 32, batch_size: 4, num_workers: 0, val_fraction: 0.3}
 ema: {decay: 0.9}
 previews: {every_n_steps: 2, pictures: 2}
+probe: {every_n_steps: 2, pictures: 4, steps: 1}
 checkpoints: {every_n_steps: 2}
 trainer: {max_steps: 4, accelerator: cpu, precision: bf16-mixed, gradient_clip_val: 1.0,
           log_every_n_steps: 2}
@@ -67,9 +68,12 @@ def test_a_run_leaves_its_record_and_is_continued_validated_and_sampled(place, c
         columns = set(next(csv.reader(file)))
     assert {"train/loss", "train/loss_with/mean", "images_per_second", "val/loss"} <= columns
     assert {"train/loss_noise/0.00-0.25", "gradient_norm", "learning_rate"} <= columns
+    assert "probe/seconds" in columns
     told = capfd.readouterr().err
     assert "step 4/4" in told
     assert "images/s" in told
+    assert "Probe every 2 steps: 8 pictures, 4 from each condition alone" in told
+    assert "The probe leaves the condition 'text' out" in told
 
     assert run("fit") == 2  # would mix two runs in one folder
     assert "--ckpt_path last" in capfd.readouterr().err
