@@ -139,6 +139,8 @@ def warm_cosine(steps: int, warmup: int) -> Callable[[int], float]:
 def save_clip(state: Mapping[str, Tensor], folder: str | Path) -> tuple[Path, Path]:
     """Write both towers, and the image tower alone, with the digest of the state in both.
 
+    Words that no caption uses have an empty embedding and are left out of the file.
+
     Returns:
         Paths of the two files.
 
@@ -147,6 +149,8 @@ def save_clip(state: Mapping[str, Tensor], folder: str | Path) -> tuple[Path, Pa
     """
     from safetensors.torch import save_file
 
+    from composer_pl_caption.clip_tensors import without_empty_words
+
     state = {name: tensor.half().contiguous() for name, tensor in state.items()}
     broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
     if broken:
@@ -154,7 +158,8 @@ def save_clip(state: Mapping[str, Tensor], folder: str | Path) -> tuple[Path, Pa
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     metadata = {"format": "pt", "made_of": state_digest(state)}
-    save_file(state, folder / FILE, metadata=metadata)
+    both, facts = without_empty_words(state)
+    save_file(both, folder / FILE, metadata=metadata | facts)
     visual = {name: tensor for name, tensor in state.items() if name.startswith("visual.")}
     save_file(visual, folder / VISUAL_FILE, metadata=metadata)
     return folder / FILE, folder / VISUAL_FILE

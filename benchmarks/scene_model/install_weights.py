@@ -1,6 +1,6 @@
 """Put trained encoders into the plugins that ship them, and their digests into the plugins' code.
 
-python benchmarks/scene_model/install_weights.py FOLDER     # what lease.py left in `encoders`
+python benchmarks/scene_model/install_weights.py FOLDER     # of lease/encoders.py
 python benchmarks/scene_model/install_weights.py --blank    # forget digests before training anew
 """
 

@@ -1,4 +1,4 @@
-"""The two measurements of trained models as `lease.py` runs them on the device."""
+"""The two measurements of trained models as `lease/measures.py` runs them on the device."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence

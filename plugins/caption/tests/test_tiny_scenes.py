@@ -12,6 +12,7 @@ from composer_pl.plugin.testing import PluginContract
 from composer_pl_caption import Caption
 from composer_pl_caption.clip import build_clip
 from composer_pl_caption.clip_models import MODELS, WEIGHTS
+from composer_pl_caption.clip_tensors import read_tensors, without_empty_words
 from composer_pl_caption.shipped import MADE_OF, SHA256, SIZE, TINY_SCENES
 
 TEXTS = ["a red cube left of a blue ball", "", "two green cones on a wooden floor"]
@@ -128,3 +129,22 @@ def test_a_package_without_its_file_says_so(monkeypatch, tmp_path):
     with pytest.raises(MissingWeightsError, match=r"no such file.*reinstall") as error:
         Caption(model="tiny-scenes").build_extractor()
     assert spec.packaged in one_line(error)
+
+
+def test_a_file_without_the_words_that_no_caption_uses_is_the_same_clip(file, tmp_path):
+    state = load_file(file)
+    table = state["token_embedding.weight"]
+    used = torch.tensor([3, 320, 49406, 49407])
+    table[torch.isin(torch.arange(len(table)), used).logical_not()] = 0
+    save_file(state, tmp_path / "whole.safetensors")
+    few, facts = without_empty_words(state)
+    assert len(few["token_embedding.weight"]) == len(used)
+    save_file(few, tmp_path / "few.safetensors", metadata=facts)
+    for visual in (False, True):
+        whole, again = (
+            read_tensors(tmp_path / f"{name}.safetensors", visual=visual)
+            for name in ("whole", "few")
+        )
+        assert whole.keys() == again.keys()
+        for name, value in whole.items():
+            assert torch.equal(value, again[name]), name

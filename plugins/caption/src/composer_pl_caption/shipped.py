@@ -7,8 +7,8 @@ from pathlib import Path
 
 from composer_pl.plugin import WeightSpec
 
-SHA256 = "e9ece95c643236cb376a49a2e1ece6e26145248fbb3a62b4dfad9f7fdd1045cf"
-SIZE = 13_665_554
+SHA256 = "54cef3f9e872a1efeaf7204a1e4758c1b0b6c96cff7a9681bfdc4d7b18695041"
+SIZE = 4_200_006
 MADE_OF = "0d4cad6a605f4f507e023798a56055493fd33e717f72cd87fb68bf91a43ac2b2"
 """sha256 of the trained state, which caption and semantics share while their files differ."""
 

@@ -54,6 +54,7 @@ def read_tensors(path: Path, *, visual: bool) -> dict[str, Tensor]:
                 if name.startswith(mine) == visual
                 and not name.endswith(("logit_scale", "logit_bias", "position_ids"))
             }
+            vocabulary = (file.metadata() or {}).get(_VOCABULARY)
     except (OSError, SafetensorError) as error:
         raise MissingWeightsError(
             f"Loading CLIP from {path}: expected a safetensors file, found {error}. Next: correct "
@@ -61,7 +62,32 @@ def read_tensors(path: Path, *, visual: bool) -> dict[str, Tensor]:
         ) from error
     if foreign:
         tensors = _from_transformers(tensors)
+    if vocabulary is not None and not visual:
+        tensors = _with_all_words(tensors, int(vocabulary))
     return {name.removeprefix("visual."): tensor for name, tensor in tensors.items()}
+
+
+_EMBEDDING, _ROWS, _VOCABULARY = "token_embedding.weight", "token_embedding.rows", "vocabulary"
+
+
+def without_empty_words(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Leave out the words whose embedding is zero: a CLIP of few words is mostly those.
+
+    Returns:
+        The tensors to write, and what the file's metadata must say for `read_tensors`.
+    """
+    table = tensors[_EMBEDDING]
+    rows = table.ne(0).any(1).nonzero()[:, 0]
+    kept = {_EMBEDDING: table[rows].contiguous(), _ROWS: rows.to(torch.int32)}
+    return tensors | kept, {_VOCABULARY: str(len(table))}
+
+
+def _with_all_words(tensors: dict[str, Tensor], vocabulary: int) -> dict[str, Tensor]:
+    """Put back what `without_empty_words` left out."""
+    rows = tensors.pop(_ROWS).long()
+    table = torch.zeros(vocabulary, tensors[_EMBEDDING].shape[1])
+    table[rows] = tensors[_EMBEDDING]
+    return tensors | {_EMBEDDING: table}
 
 
 _RENAMED = (
