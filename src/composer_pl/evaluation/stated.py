@@ -14,27 +14,31 @@ def stated(
     protocol: str,
     over: str,
     count: int,
+    groups: int,
     settings: Mapping[str, Any],
 ) -> list[Measurement]:
     """One measurement for every number that is defined.
 
-    The ends of an interval are drawn out to its number where resamples of a ratio miss it.
+    The ends of an interval are drawn out to its number where resamples of a ratio miss it. Of a
+    single group there is no interval: nothing was resampled.
 
     Args:
         found: Measure -> its number.
         protocol: What was carried out.
         over: What intervals run over.
         count: Pictures that the numbers are of.
+        groups: How many groups of pictures were resampled.
         settings: What made them, see `Measurement`.
     """
+    told = groups > 1
     return [
         Measurement(
             protocol=protocol,
             measure=measure,
             value=interval.value,
-            low=min(interval.low, interval.value),
-            high=max(interval.high, interval.value),
-            interval=over,
+            low=min(interval.low, interval.value) if told else None,
+            high=max(interval.high, interval.value) if told else None,
+            interval=over if told else "none: a single group of pictures",
             count=count,
             of_protocol=True,
             settings=settings,

@@ -106,7 +106,7 @@ def attribution_measurements(
     for band, interval in zip(bands, _by_band(effects.total), strict=True):
         found[f"effect of all, {band}"] = interval
     count = len(effects.none)
-    return stated(found, protocol=PROTOCOL, over=OVER, count=count, settings=settings)
+    return stated(found, protocol=PROTOCOL, over=OVER, count=count, groups=count, settings=settings)
 
 
 def _summary(effects: Effects, of: str) -> Table:

@@ -93,15 +93,20 @@ def pair_measurements(judged: Judged, arm: str, settings: Mapping[str, Any]) -> 
     for group, cases in judged.set.groups.items():
         means = summary(judged, group, arm)
         found = {f"{measure}, {group}, {name}": mean for measure, mean in means.items()}
-        numbers.append((found, len(cases)))
+        numbers.append((found, len(cases), len(cases.asked.unique())))
     ratio = held_against_seen(judged, arm)
-    total = sum(count for _, count in numbers)
-    numbers.append(({f"{main}, held out / seen, {name}": ratio}, total))
+    total, fewest = sum(count for _, count, _ in numbers), min(groups for *_, groups in numbers)
+    numbers.append(({f"{main}, held out / seen, {name}": ratio}, total, fewest))
     return [
         measurement
-        for found, count in numbers
+        for found, count, groups in numbers
         for measurement in stated(
-            found, protocol=PROTOCOL, over=PAIRS_OVER, count=count, settings=settings
+            found,
+            protocol=PROTOCOL,
+            over=PAIRS_OVER,
+            count=count,
+            groups=groups,
+            settings=settings,
         )
     ]
 

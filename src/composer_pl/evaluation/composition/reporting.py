@@ -95,9 +95,8 @@ def crossing_measurements(
         settings: What made them, see `Measurement`.
     """
     found: dict[str, Interval] = {}
-    count = 0
+    clusters = next(iter(scores.values())).clusters
     for scorer, own in scores.items():
-        count = len(own.clusters)
         for name in own.single:
             facts = obeyed(own, name)
             for arm in ("ceiling", "alone", "floor", "blind", "way"):
@@ -108,7 +107,14 @@ def crossing_measurements(
                 found[f"{x} keeps beside {given} {y}, {scorer}"] = one.first
                 found[f"{y} keeps beside {given} {x}, {scorer}"] = one.second
                 found[f"{x} - {y} kept, {given}, {scorer}"] = one.difference
-    return stated(found, protocol=PROTOCOL, over=TWOS, count=count, settings=settings)
+    return stated(
+        found,
+        protocol=PROTOCOL,
+        over=TWOS,
+        count=len(clusters),
+        groups=len(clusters.unique()),
+        settings=settings,
+    )
 
 
 def verdict(scores: Mapping[str, CrossedScores]) -> str:
