@@ -32,6 +32,7 @@ def folder(tmp_path, monkeypatch, fake_plugins):
     for name, config, plugins in (
         ("model", TINY, CONDITIONS),
         ("blind", TINY, {}),
+        ("single", TINY, {"sketch": FakeLocal(drop_prob=0.1)}),
         ("large", larger, {}),
     ):
         torch.manual_seed(0)
@@ -78,6 +79,16 @@ def test_photos_are_scored_and_reported(folder, capsys):
     assert json.loads((folder / "out" / "report.json").read_text())
 
 
+def test_a_baseline_stands_in_the_same_tables(folder):
+    arguments = ["-n", "3", "--pairs", "0", "--again", "0", "--conditions", "color,sketch"]
+    assert control(*arguments, "--baseline", "one=single", "--baseline", "model") == 0
+    found = {m.measure: m for m in read_measurements("out/results.jsonl")}
+    assert "sketch by own extractor: way, one" in found
+    assert "color by own extractor: way, one" not in found
+    assert found["color by own extractor: way ahead of model"].value == pytest.approx(0)
+    assert "Baselines" in (folder / "out" / "tables.md").read_text()
+
+
 def test_the_batch_changes_no_number(folder):
     arguments = ["-n", "3", "--pairs", "0", "--again", "0", "--conditions", "color"]
     lines = []
@@ -108,6 +119,8 @@ def test_scenes_are_judged_by_their_truth(folder, capsys):
         (["--batch", "0"], "expected --batch of 1 or more"),
         (["--blind", "large"], "found 32"),
         (["--blind", "nowhere"], "nowhere"),
+        (["--baseline", "blind"], "found none"),
+        (["--baseline", "model", "--baseline", "model"], "'model' twice"),
         (["--features", "inceptionn"], "inceptionn"),
         (["--judge", "sketch.edges=other"], "expected arguments of FakeLocal"),
         (["--judge", "warmth.x=1"], "warmth"),

@@ -11,6 +11,7 @@ from tiny import TINY
 from composer_pl.conditions.extraction import Extraction
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import UserInputError
+from composer_pl.evaluation.control.baselines import Baseline, baseline_of
 from composer_pl.evaluation.control.measure import (
     ALL,
     CEILING,
@@ -22,7 +23,7 @@ from composer_pl.evaluation.control.measure import (
     measure_control,
     with_arm,
 )
-from composer_pl.evaluation.control.results import lines_of, pair_way, verdicts
+from composer_pl.evaluation.control.results import beside, lines_of, pair_way, verdicts
 from composer_pl.evaluation.control.scorers import OWN, panel
 from composer_pl.evaluation.control.subjects import wanted_of
 from composer_pl.models.base import ComposerModel
@@ -135,6 +136,33 @@ def test_arms_begin_from_the_same_noise_and_again_from_another():
     assert seen[()] == seen[("color", "sketch", "grey")] == seen[("color",)][:4]
     assert not set(seen[("color",)][4:]) & set(seen[()])
     assert told[-1][0] == told[-1][1] == 4 * 5 + 2 * 3
+
+
+def test_a_baseline_is_scored_on_the_same_pictures():
+    wanted, extraction = subject(12)
+    knowing = Baseline(
+        label="other", names=("color", "sketch"), draw=perfect(wanted), sha256="0"
+    ).among(("sketch",))
+    control = measured(wanted, extraction, grey, rivals=knowing.rivals())
+    assert set(control.pictures) >= {"sketch, other"}
+    (found,) = [each for each in beside(control, [knowing]) if each.scorer.name == OWN]
+    assert found.scorer.condition == "sketch"
+    assert found.way.value == pytest.approx(1)
+    assert found.ahead.value == pytest.approx(-1)
+    assert all(line.way.value == pytest.approx(0, abs=1e-6) for line in lines_of(control))
+
+
+def test_a_baseline_must_draw_alike_and_share_a_condition():
+    model = tiny_model()
+    other = ComposerModel(TINY, ProcessConfig(prediction="v"), {"sketch": FakeLocal(drop_prob=0.1)})
+    recipe = SamplingRecipe(steps=1)
+    found = baseline_of("one", other, model, ("color", "sketch"), recipe, sha256="0")
+    assert found.names == ("sketch",)  # how often it is dropped is its own affair
+    with pytest.raises(UserInputError, match="expected a condition of color"):
+        baseline_of("one", other, model, ("color",), recipe, sha256="0")
+    large = ComposerModel(replace(TINY, resolution=32), ProcessConfig(prediction="v"), PLUGINS)
+    with pytest.raises(UserInputError, match="of the same side, 16 pixels, found 32"):
+        baseline_of("one", large, model, ("color",), recipe, sha256="0")
 
 
 def test_a_model_of_one_condition_has_no_company():

@@ -99,6 +99,13 @@ def test_the_independent_judge_counts_and_its_absence_is_said(control):
     assert "in 3 of 3 rows" in said
 
 
+def test_only_company_hangs_on_the_other_conditions(control):
+    found = control_measurements(lines_of(control), {}, control, {"seed": 0})
+    told = {m.measure: m.settings.get("conditions") for m in found}
+    assert told["depth by judged: way, all given"] == ["depth", "warmth"]
+    assert told["depth by judged: way"] is None  # comparable with a model of depth alone
+
+
 def test_every_number_is_a_measurement_that_comes_back(control, tmp_path):
     settings = {"model": {"sha256": "0"}, "seed": 0}
     found = control_measurements(lines_of(control), qualities(control), control, settings)

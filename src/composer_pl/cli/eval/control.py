@@ -4,6 +4,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from composer_pl.cli.eval.control_sources import (
+    baselines_of,
+    blind_of,
+    others_of,
+    scenes_of,
+    training_of,
+)
 from composer_pl.cli.eval.sample_options import add_sample_arguments, chosen_names, samples_of
 from composer_pl.cli.recipe_options import add_recipe_arguments, recipe_from_options
 
@@ -11,10 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from composer_pl.composing.composer import Composer
-    from composer_pl.data.scenes.description import Scene
     from composer_pl.evaluation.control.copies import Copies
-    from composer_pl.evaluation.control.measure import Control, Draw
-    from composer_pl.evaluation.control.others import Other
+    from composer_pl.evaluation.control.measure import Control
     from composer_pl.evaluation.control.quality import Quality
     from composer_pl.evaluation.metrics.features import PictureFeatures
     from composer_pl.evaluation.samples import Samples
@@ -52,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"pictures drawn twice from one value, to see what chance decides; default: {AGAIN}",
     )
     add("--blind", metavar="MODEL", help="draws the blind row; default: the same, given nothing")
+    add(
+        "--baseline",
+        action="append",
+        default=[],
+        metavar="[LABEL=]MODEL",
+        help="another model in the same tables, such as one of a single condition; may be repeated",
+    )
     add(
         "--judge",
         action="append",
@@ -112,11 +124,12 @@ def run(args: argparse.Namespace) -> int:
     )
     extraction = composer.decomposer.extraction
     names = chosen_names(args.conditions, composer, doing="Measuring control")
-    blind = _blind(args, composer, recipe)
-    training = _training(args, composer)
+    blind = blind_of(args, composer, recipe)
+    baselines = baselines_of(args, composer, tuple(names), recipe)
+    training = training_of(args, composer)
     samples = samples_of(args, composer)
-    scenes = _scenes(args, samples, composer)
-    others, notes = _others(args, composer, names, photos=scenes is None)
+    scenes = scenes_of(args, samples, composer)
+    others, notes = others_of(args, composer, names, photos=scenes is None)
     wanted, lacking = wanted_of(
         samples, extraction, names, others=others, scenes=scenes, device=composer.device
     )
@@ -125,6 +138,7 @@ def run(args: argparse.Namespace) -> int:
         print(note, file=sys.stderr)
     judged = [other for other in others if other.key in wanted.judged]
     scorers = panel(extraction, list(wanted.values), scenes=scenes is not None, others=judged)
+    baselines = [each.among(tuple(wanted.values)) for each in baselines]
     plan = ControlPlan(seed=args.seed, pairs=args.pairs, again=args.again, chunk=args.batch)
     control = measure_control(
         list(wanted.values),
@@ -134,12 +148,13 @@ def run(args: argparse.Namespace) -> int:
         plan,
         judge=None if scenes is None else load_judge(device=composer.device),
         blind=blind,
+        rivals=[rival for baseline in baselines for rival in baseline.rivals()],
         progress=progress_line("pictures drawn"),
     )
     lines = lines_of(control)
     quality = _quality(control, network)
     copies = _copies(control, training)
-    settings = _settings(args, composer, samples, recipe, network, list(wanted.values))
+    settings = _settings(args, composer, samples, recipe, network)
     settings["judges"] = [other.key for other in judged]
     parts = control_parts(
         control,
@@ -147,13 +162,15 @@ def run(args: argparse.Namespace) -> int:
         quality,
         texts=samples.batch["caption"],
         notes=notes,
+        baselines=baselines,
         copies=copies,
         training=training,
     )
     with writing(out):
         write_report(out, f"How {args.ckpt} obeys its conditions", parts, facts=settings)
         (out / RESULTS).unlink(missing_ok=True)  # as the report replaces an earlier one
-        append_measurements(out / RESULTS, control_measurements(lines, quality, control, settings))
+        found = control_measurements(lines, quality, control, settings, baselines)
+        append_measurements(out / RESULTS, found)
     print(
         f"{out / 'report.html'}: {len(control.names)} conditions on {len(control)} pictures; "
         f"{verdicts(lines)[0]}"
@@ -180,60 +197,6 @@ def _recipe(args: argparse.Namespace) -> "SamplingRecipe":
     return replace(recipe_from_options(args), max_batch=args.batch)
 
 
-def _blind(
-    args: argparse.Namespace, composer: "Composer", recipe: "SamplingRecipe"
-) -> "Draw | None":
-    from composer_pl.errors import UserInputError
-    from composer_pl.evaluation.control.measure import drawing_of
-    from composer_pl.models.hub import located
-    from composer_pl.models.storage import load_model
-
-    if not args.blind:
-        return None
-    model = load_model(located(args.blind)).to(composer.device).eval()
-    sides = [each.config.resolution for each in (composer.model, model)]
-    if sides[0] != sides[1]:
-        raise UserInputError(
-            f"Measuring control: expected a blind model of the same side as the model's, "
-            f"{sides[0]} pixels, found {sides[1]}. Next: give another --blind."
-        )
-    return drawing_of(model, recipe, bfloat16=args.bfloat16)
-
-
-def _scenes(
-    args: argparse.Namespace, samples: "Samples", composer: "Composer"
-) -> "list[Scene] | None":
-    from composer_pl.evaluation.control.subjects import rendered_scenes, root_scenes
-
-    if not args.root:
-        return rendered_scenes(samples.facts)
-    reads = any("caption" in plugin.inputs for plugin in composer.model.plugins.values())
-    return root_scenes(args.root, samples, split=args.split, captioned=reads)
-
-
-def _others(
-    args: argparse.Namespace, composer: "Composer", names: list[str], *, photos: bool
-) -> "tuple[list[Other], list[str]]":
-    """Judges asked for, and on photos those that are at hand; sentences on what is missing."""
-    from composer_pl.cli.settings import parse_settings
-    from composer_pl.evaluation.control.others import found_others, other_of
-
-    plugins = {name: composer.decomposer.plugins[name] for name in names}
-    size = composer.decomposer.extraction.value_size
-    others, missing = found_others(plugins, size) if photos else ([], {})
-    asked = parse_settings(args.judge, "--judge")
-    missing = {name: lacking for name, lacking in missing.items() if name not in asked}
-    for name, arguments in asked.items():
-        chosen_names(name, composer, doing="Choosing a judge")
-        if name in plugins:
-            other = other_of(name, plugins[name], arguments, size)
-            others = [o for o in others if o.key != other.key] + [other]
-    return others, [
-        f"{name} could be judged by {' or '.join(lacking)} too, whose weights are not here."
-        for name, lacking in missing.items()
-    ]
-
-
 def _quality(control: "Control", network: "PictureFeatures") -> "dict[str, Quality]":
     from composer_pl.evaluation.control.measure import TRUTH
     from composer_pl.evaluation.control.quality import quality_of
@@ -244,21 +207,6 @@ def _quality(control: "Control", network: "PictureFeatures") -> "dict[str, Quali
         for arm, pictures in control.pictures.items()
         if arm != TRUTH and len(pictures) == len(true)
     }
-
-
-def _training(args: argparse.Namespace, composer: "Composer") -> "Tensor | None":
-    from composer_pl.errors import UserInputError
-    from composer_pl.evaluation.control.subjects import training_pictures
-
-    if args.training and args.training_scenes is not None:
-        raise UserInputError(
-            "Looking for copies: expected --training or --training-scenes, found both. "
-            "Next: leave one out."
-        )
-    if not args.training and args.training_scenes is None:
-        return None
-    side = composer.model.config.resolution
-    return training_pictures(args.training, args.training_scenes, resolution=side)
 
 
 def _copies(control: "Control", training: "Tensor | None") -> "dict[str, Copies]":
@@ -279,20 +227,18 @@ def _settings(
     samples: "Samples",
     recipe: "SamplingRecipe",
     network: "PictureFeatures",
-    names: list[str],
 ) -> dict[str, Any]:
     from composer_pl.cli.settings import parse_settings
     from composer_pl.composing.identity import machine_facts
     from composer_pl.evaluation.scenes.judge import judge_digest
     from composer_pl.models.recipe import recipe_to_dict
 
-    machine = machine_facts(composer.model.plugins, names, composer.device)
+    machine = machine_facts(composer.model.plugins, composer.names, composer.device)
     told = recipe_to_dict(recipe)
     batch = told.pop("max_batch")
     return {
         "model": composer.identity["base"],
         "data": samples.facts,
-        "conditions": names,
         "extraction": parse_settings(args.set),
         "recipe": told,
         "seed": args.seed,

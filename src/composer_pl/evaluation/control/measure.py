@@ -42,6 +42,21 @@ class ControlPlan:
     chunk: int = 16
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """An arm of another model in the same tables, see `baselines`.
+
+    Attributes:
+        arm: Its name, of pictures and of scores.
+        given: The conditions that its pictures are drawn from, and scored by.
+        draw: Of that model.
+    """
+
+    arm: str
+    given: tuple[str, ...]
+    draw: Draw
+
+
 @dataclass(kw_only=True)
 class Control:
     """What was found.
@@ -52,8 +67,8 @@ class Control:
         scores: (condition, scorer's name, arm) -> one score a picture. Arms: `ceiling` (the true
             picture), `alone`, `floor` (the same pictures against the next picture's condition),
             `all given`, `blind` (pictures drawn from nothing), `blind floor` (those against the
-            next picture's condition), and `with b` for each other condition b that was given as
-            well, of the first pictures only.
+            next picture's condition), `with b` for each other condition b that was given as well,
+            of the first pictures only, and those of rivals.
         pictures: `true pictures`, `nothing given`, a condition, `a + b` or `all given` -> 8-bit
             pictures.
         again: Condition -> pictures drawn a second time.
@@ -78,6 +93,7 @@ def measure_control(
     *,
     judge: Judge | None = None,
     blind: Draw | None = None,
+    rivals: Sequence[Rival] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Control:
     """Draw every arm and score it.
@@ -93,6 +109,7 @@ def measure_control(
         plan: What is drawn.
         judge: The scenes' judge, where a scorer asks for it.
         blind: Draws pictures that know nothing; None gives `draw` no condition.
+        rivals: Arms of other models, from the same values and noise.
         progress: Called with (pictures drawn, all of them).
 
     Raises:
@@ -108,7 +125,7 @@ def measure_control(
     keys, fresh = sample_keys(plan.seed, count), sample_keys(plan.seed + 1, count)
     givens = _givens(names, min(plan.pairs, count))
     total = sum(limit if limit else count for _, limit in givens.values()) + count
-    total += min(plan.again, count) * len(names)
+    total += min(plan.again, count) * len(names) + len(rivals) * count
     done = 0
     found = Control(names=list(names), scorers=list(scorers))
     parts: dict[tuple[str, str, str], list[Tensor]] = {}
@@ -133,11 +150,15 @@ def measure_control(
             if len(inside):
                 values = {name: here.values[name][: len(inside)] for name in given}
                 arms[arm] = drawn(draw, values, keys[inside])
+        for rival in rivals:
+            values = {name: here.values[name] for name in rival.given}
+            arms[rival.arm] = drawn(rival.draw, values, keys[rows])
         twice = rows[: max(plan.again - int(rows[0]), 0)]
         for name in names if len(twice) else ():
             values = {name: here.values[name][: len(twice)]}
             again.setdefault(name, []).append(drawn(draw, values, fresh[twice]).cpu())
-        for key, score in _scored(arms, scorers, here, other, names, judge).items():
+        scores = _scored(arms, scorers, here, other, names, judge, rivals)
+        for key, score in scores.items():
             parts.setdefault(key, []).append(score.cpu())
         for arm, pictures in arms.items():
             kept.setdefault(arm, []).append(pictures.cpu())
@@ -194,6 +215,7 @@ def _scored(
     other: Wanted,
     names: Sequence[str],
     judge: Judge | None,
+    rivals: Sequence[Rival],
 ) -> dict[tuple[str, str, str], Tensor]:
     """(condition, scorer, arm) -> scores of one chunk."""
     shown = {arm: Shown(pictures, judge) for arm, pictures in arms.items()}
@@ -205,6 +227,7 @@ def _scored(
         for two in names:
             order = (name, two) if list(names).index(name) < list(names).index(two) else (two, name)
             wanted[with_arm(two)] = (pair_name(*order), here)
+        wanted |= {rival.arm: (rival.arm, here) for rival in rivals if name in rival.given}
         for arm, (source, target) in wanted.items():
             if source in shown:
                 pictures = shown[source]

@@ -6,10 +6,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from composer_pl.evaluation.control.baselines import Baseline
 from composer_pl.evaluation.control.copies import Copies
 from composer_pl.evaluation.control.measure import ALL, NONE, TRUTH, Control
 from composer_pl.evaluation.control.quality import Quality
-from composer_pl.evaluation.control.results import Line, counted_lines, pair_way, verdicts
+from composer_pl.evaluation.control.results import Line, beside, counted_lines, pair_way, verdicts
 from composer_pl.evaluation.report import Cell, Grid, Part, Table
 from composer_pl.sheet import Panel, contact_sheet
 
@@ -36,6 +37,7 @@ def control_parts(
     *,
     texts: Sequence[str],
     notes: Sequence[str] = (),
+    baselines: Sequence[Baseline] = (),
     copies: Mapping[str, Copies] | None = None,
     training: Tensor | None = None,
 ) -> list[Part]:
@@ -47,10 +49,13 @@ def control_parts(
         quality: Arm -> how its pictures look.
         texts: Caption of each picture.
         notes: Sentences about the pictures and judges.
+        baselines: Other models that were measured too.
         copies: Arm -> nearest training pictures.
         training: The training pictures that were searched, 8 bits.
     """
     parts: list[Part] = [_ABOUT, *verdicts(lines), *notes, _obedience(lines), _every(lines)]
+    if baselines:
+        parts.append(_baselines(control, lines, baselines))
     parts += _pairs(control, lines)
     parts.append(_quality(quality))
     if copies:
@@ -113,6 +118,31 @@ def _every(lines: Sequence[Line]) -> Table:
         note="Undefined where a score cannot be: a caption that claims nothing, a photo without "
         "instances, a floor as high as the ceiling.",
         formats={"way": ".0%", "way, all given": ".0%", "blind way": ".0%"},
+    )
+
+
+def _baselines(control: Control, lines: Sequence[Line], baselines: Sequence[Baseline]) -> Table:
+    ways = {(line.scorer.condition, line.scorer.name): line.way for line in lines}
+    counted = {(line.scorer.condition, line.scorer.name) for line in counted_lines(lines)}
+    rows: list[list[Cell]] = [
+        [
+            *who,
+            found.baseline.label,
+            found.way,
+            ways[who],
+            found.ahead,
+        ]
+        for found in beside(control, baselines)
+        if (who := (found.scorer.condition, found.scorer.name)) in counted
+    ]
+    columns = ["condition", "judge", "baseline", "its way", "way of the model", "model ahead by"]
+    return Table(
+        "Baselines",
+        columns,
+        rows,
+        note="Each condition given alone, from the same values and noise; floor and ceiling are "
+        "those of the model that is measured.",
+        formats=dict.fromkeys(columns[3:], ".0%"),
     )
 
 

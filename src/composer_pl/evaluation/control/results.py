@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from composer_pl.evaluation.control.baselines import Baseline
 from composer_pl.evaluation.control.measure import (
     ALL,
     ALONE,
@@ -80,6 +81,38 @@ def pair_way(control: Control, scorer: Scorer, other: str) -> Interval | None:
     return way_interval(pair, scores[FLOOR][: len(pair)], scores[CEILING][: len(pair)])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """A condition by one scorer, drawn by a baseline from the same values and noise.
+
+    Attributes:
+        baseline: Which.
+        scorer: Who says so.
+        way: How far its pictures lie, between floor and ceiling of the model.
+        ahead: How much farther the model's pictures lie, picture by picture.
+    """
+
+    baseline: Baseline
+    scorer: Scorer
+    way: Interval
+    ahead: Interval
+
+
+def beside(control: Control, baselines: Sequence[Baseline]) -> list[Beside]:
+    """What baselines reach, one line for each of their conditions and its scorers."""
+    found = []
+    for scorer in control.scorers:
+        scores = _scores(control, scorer)
+        floor, ceiling = scores[FLOOR], scores[CEILING]
+        for baseline in baselines:
+            own = scores.get(baseline.arm(scorer.condition))
+            if own is not None:
+                ahead = way_interval(scores[ALONE], floor, ceiling, own_floor=own)
+                way = way_interval(own, floor, ceiling)
+                found.append(Beside(baseline=baseline, scorer=scorer, way=way, ahead=ahead))
+    return found
+
+
 def verdicts(lines: Sequence[Line]) -> list[str]:
     """The result in words, for the report and the terminal."""
     said = []
@@ -113,6 +146,7 @@ def control_measurements(
     quality: Mapping[str, Quality],
     control: Control,
     settings: Mapping[str, Any],
+    baselines: Sequence[Baseline] = (),
 ) -> list[Measurement]:
     """Every number as a measurement; undefined ones are left out.
 
@@ -121,6 +155,7 @@ def control_measurements(
         quality: Arm -> how its pictures look.
         control: What was measured.
         settings: What made the numbers, see `Measurement`.
+        baselines: Other models that were measured too.
     """
     found: list[tuple[str, Interval, int, dict[str, Any]]] = []
     for line in lines:
@@ -143,12 +178,20 @@ def control_measurements(
         for what, interval in told.items():
             if interval is not None:
                 name = f"{scorer.condition} by {scorer.name}: {what}"
-                found.append((name, interval, len(control), facts))
+                company = {"conditions": control.names} if what.endswith("all given") else {}
+                found.append((name, interval, len(control), facts | company))
         for other in control.names:
             if (way := pair_way(control, scorer, other)) is not None:
                 name = f"{scorer.condition} by {scorer.name}: way, with {other}"
                 count = len(control.scores[scorer.condition, scorer.name, with_arm(other)])
                 found.append((name, way, count, facts | {"with": other}))
+    for other in beside(control, baselines):
+        name = f"{other.scorer.condition} by {other.scorer.name}"
+        facts = {"baseline": other.baseline.sha256, "scorer": other.scorer.name}
+        label = other.baseline.label
+        told = {f"way, {label}": other.way, f"way ahead of {label}": other.ahead}
+        for what, interval in told.items():
+            found.append((f"{name}: {what}", interval, len(control), facts))
     for arm, one in quality.items():
         plain = {
             "variety": one.variety,
