@@ -175,6 +175,15 @@ def test_bars_of_shares_have_one_scale_and_other_columns_their_own(tmp_path):
     assert starts[2] == pytest.approx(100 * 0.06 / 1.12, abs=0.06)
 
 
+def test_shares_of_another_format_have_their_own_scale(tmp_path):
+    row = [Interval(0.02, 0.01, 0.03), Interval(0.6, 0.4, 0.8)]
+    table = Table("t", ["effect", "share"], [row], "", {"effect": ".4f", "share": ".0%"})
+    write_report(tmp_path, "t", [table], facts={})
+    page = (tmp_path / "report.html").read_text()
+    starts = [float(found) for found in re.findall(r'<i style="left:([\d.]+)%', page)]
+    assert starts == [pytest.approx(100 * 0.06 / 1.12, abs=0.06), 40.0]
+
+
 def test_effects_of_one_kind_have_one_scale_too(tmp_path):
     rows = [[Interval(-0.3, -0.4, -0.2), Interval(0.2, 0.0, 0.4)],
             [Interval(0.1, 0.0, 0.2), Interval(-0.2, -0.3, -0.1)]]  # fmt: skip

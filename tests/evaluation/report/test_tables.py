@@ -38,6 +38,12 @@ def test_markdown_aligns_numbers_right():
     assert text == "### t\n\n| name | n |\n| :-- | --: |\n| a | 1,000 |\n"
 
 
+def test_a_column_of_which_nothing_was_measured_is_aligned_as_numbers_are():
+    rows = [["a", None, "", None, "x"], ["b", None, 1.0, "", None]]
+    text = table_markdown(Table("t", ["name", "x", "y", "z", "text"], rows))
+    assert text.splitlines()[3] == "| :-- | --: | --: | --: | :-- |"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -21,6 +21,7 @@ class CellText:
         high: Upper end.
         mark: Sign of its footnote; empty without one.
         number: Whether the cell is a number, which is set flush right.
+        missing: Whether it is one that was not measured.
         interval: The interval in numbers, for a bar; None without one.
     """
 
@@ -29,6 +30,7 @@ class CellText:
     high: str = ""
     mark: str = ""
     number: bool = False
+    missing: bool = False
     interval: Interval | None = None
 
     @property
@@ -48,19 +50,30 @@ def cell_texts(table: Table) -> tuple[list[list[CellText]], dict[str, str]]:
         for cell in row:
             if isinstance(cell, Marked) and cell.footnote not in marks:
                 marks[cell.footnote] = _sign(len(marks))
-    columns = list(zip(*table.rows, strict=True))
-    specs = [
-        table.formats.get(heading) or automatic_format(column)
-        for heading, column in zip(table.columns, columns, strict=bool(columns))
-    ]
+    specs = column_formats(table)
     rows = [[_text(cell, spec, marks) for cell, spec in zip(row, specs, strict=True)]
             for row in table.rows]  # fmt: skip
     return rows, {mark: footnote for footnote, mark in marks.items()}
 
 
+def column_formats(table: Table) -> list[str]:
+    """The format of each column's numbers, given or automatic."""
+    return [
+        table.formats.get(heading) or automatic_format(tuple(row[i] for row in table.rows))
+        for i, heading in enumerate(table.columns)
+    ]
+
+
 def numeric_columns(rows: list[list[CellText]], count: int) -> list[bool]:
-    """Which columns hold any number: they and their headings are set flush right."""
-    return [any(row[i].number for row in rows) for i in range(count)]
+    """Which columns hold numbers, or would if any was measured: they are set flush right."""
+    found = []
+    for i in range(count):
+        cells = [row[i] for row in rows]
+        missing = any(cell.missing for cell in cells) and not any(
+            cell.text for cell in cells if not cell.missing
+        )
+        found.append(missing or any(cell.number for cell in cells))
+    return found
 
 
 def automatic_format(column: tuple[Cell, ...]) -> str:
@@ -100,7 +113,7 @@ def _text(cell: Cell, spec: str, marks: dict[str, str]) -> CellText:
         low, high = number_text(cell.low, spec), number_text(cell.high, spec)
         return CellText(text=text, low=low, high=high, mark=mark, number=True, interval=cell)
     if cell is None:
-        return CellText(text=NOT_MEASURED, mark=mark)
+        return CellText(text=NOT_MEASURED, mark=mark, missing=True)
     if isinstance(cell, str):
         return CellText(text=cell, mark=mark)
     return CellText(text=number_text(cell, spec), mark=mark, number=True)

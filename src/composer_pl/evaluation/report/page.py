@@ -11,9 +11,9 @@ from PIL import Image
 
 from composer_pl.evaluation.intervals import Interval
 from composer_pl.evaluation.report.cells import (
-    NOT_MEASURED,
     CellText,
     cell_texts,
+    column_formats,
     numeric_columns,
 )
 from composer_pl.evaluation.report.parts import Grid, Part, Plot, Table
@@ -21,7 +21,8 @@ from composer_pl.evaluation.report.plot import draw_plot, legend_key
 from composer_pl.evaluation.report.style import STYLE
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_BROAD_FROM = 6  # columns with intervals, for which the width of the text is too little
+_BROAD_FROM = 11  # columns, those with intervals counted twice, that need more than a text's width
+_ALIKE = 1.5  # how much longer than the longest own scale a common one may be
 _CONTENTS_FROM = 5  # titled parts; a shorter page needs no list of them
 _MINUS = re.compile(r"^-(?=[\d.])")
 
@@ -103,7 +104,8 @@ def _part(part: Part, anchor: str) -> str:
 def _table(table: Table, anchor: str) -> str:
     rows, footnotes = cell_texts(table)
     numeric = numeric_columns(rows, len(table.columns))
-    ranges = _ranges([[row[i].interval for row in rows] for i in range(len(table.columns))])
+    columns = [[row[i].interval for row in rows] for i in range(len(table.columns))]
+    ranges = _ranges(columns, column_formats(table))
     head = "".join(
         f'<th scope="col"{_class(number)}>{html.escape(heading)}</th>'
         for heading, number in zip(table.columns, numeric, strict=True)
@@ -117,8 +119,8 @@ def _table(table: Table, anchor: str) -> str:
         lines.append(f"<tr>{cells}</tr>\n")
     beneath = [f"<sup>{html.escape(mark)}</sup> {html.escape(footnote)}"
                for mark, footnote in footnotes.items()]  # fmt: skip
-    broad = sum(any(row[i].interval for row in rows) for i in range(len(table.columns)))
-    kind = ' class="broad"' if broad >= _BROAD_FROM else ""
+    width = sum(1 + any(interval is not None for interval in column) for column in columns)
+    kind = ' class="broad"' if width >= _BROAD_FROM else ""
     return (
         f'<figure id="{anchor}"{kind}><figcaption id="{anchor}--title">{html.escape(table.title)}'
         f'</figcaption>\n<div class="scroll"><table aria-labelledby="{anchor}--title">'
@@ -127,32 +129,25 @@ def _table(table: Table, anchor: str) -> str:
     )
 
 
-def _ranges(columns: Sequence[Sequence[Interval | None]]) -> list[tuple[float, float]]:
+def _ranges(
+    columns: Sequence[Sequence[Interval | None]], formats: Sequence[str]
+) -> list[tuple[float, float]]:
     """The ends of each column's bars; columns of one kind have one scale, so that they compare.
 
-    Shares, within 0 and 1, are of one kind: from 0 to 1 where they fill a fair part of that. So
-    are all others where one scale for them is at most 1.5 times the longest of their own.
+    Columns are of one kind where their numbers have one format and one scale shows all of them
+    about as well as their own would. Shares that fill a fair part of 0 to 1 are shown from 0 to 1.
     """
     own = [_ends(column) for column in columns]
-    shares = [ends for ends in own if ends is not None and ends[0] >= 0 and ends[1] <= 1]
-    others = [ends for ends in own if ends is not None and ends not in shares]
-    whole = _union(shares)
-    whole = (0.0, 1.0) if whole[1] - whole[0] >= 0.2 else _with_room(whole)
-    common = _union(others)
-    longest = max((high - low for low, high in others), default=0.0)
-    alike = common[1] - common[0] <= 1.5 * longest
     ranges = []
-    for ends in own:
-        if ends is None or ends in shares:
-            ranges.append(whole)
+    for ends, spec in zip(own, formats, strict=True):
+        kind = [each for each, other in zip(own, formats, strict=True) if each and other == spec]
+        low, high = min((a for a, _ in kind), default=0.0), max((b for _, b in kind), default=1.0)
+        alike = high - low <= _ALIKE * max((b - a for a, b in kind), default=1.0)
+        if low >= 0 and high <= 1 and high - low >= 0.2:
+            ranges.append((0.0, 1.0))
         else:
-            ranges.append(_with_room(common if alike else ends))
+            ranges.append(_with_room((low, high) if alike or ends is None else ends))
     return ranges
-
-
-def _union(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    low, high = min((low for low, _ in ranges), default=0.0), max((h for _, h in ranges), default=1)
-    return low, float(high)
 
 
 def _with_room(ends: tuple[float, float]) -> tuple[float, float]:
@@ -171,7 +166,7 @@ def _ends(column: Sequence[Interval | None]) -> tuple[float, float] | None:
 def _cell(cell: CellText, number: bool, ends: tuple[float, float], *, first: bool) -> str:
     tag, scope = ("th", ' scope="row"') if first else ("td", "")
     text = html.escape(_MINUS.sub("−", cell.text) if cell.number else cell.text)
-    if cell.text == NOT_MEASURED:
+    if cell.missing:
         text = f'<span class="none">{text}</span>'
     mark = f"<sup>{html.escape(cell.mark)}</sup>" if cell.mark else ""
     spread = ""

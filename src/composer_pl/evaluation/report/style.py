@@ -29,8 +29,9 @@ vertical-align:bottom}
 th,td{padding:.38rem .8rem;text-align:left;vertical-align:top;font-weight:400}
 th:first-child,td:first-child{padding-left:.3rem}
 tbody tr+tr>*{border-top:1px solid var(--line)}
-tbody th{min-width:6rem}
+tbody th{min-width:7rem}
 .num{text-align:right;white-space:nowrap}
+thead .num{white-space:normal}
 .range{color:var(--soft);font-size:.85em;margin-left:.35em}
 .none{color:var(--soft);font-style:italic;white-space:nowrap}
 .bar{display:block;position:relative;height:6px;min-width:6.5rem;margin:.3rem 0 .1rem;
