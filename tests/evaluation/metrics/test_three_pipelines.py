@@ -86,7 +86,7 @@ def test_three_pipelines_agree_to_a_thousandth(tmp_path, clean_fid):
 
 
 def test_another_resize_is_another_distance(tmp_path):
-    """Six points in a hundred on pictures that are enlarged; therefore it is in the manifest."""
+    """Of the same pictures through the same network; therefore it is in the manifest."""
     path = write_program(tmp_path / "network.pt")
     batches = [write_pictures(tmp_path / str(seed), seed, blur=24) for seed in (0, 1)]
     found = {}
