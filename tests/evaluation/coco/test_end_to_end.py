@@ -16,7 +16,8 @@ def test_the_shipped_model_is_measured_on_scenes(tmp_path, monkeypatch, capsys):
     assert main(["eval", "coco-fid", *common, "--out", "refused"]) == 2
     assert "the split is val, not val2014" in capsys.readouterr().err
     common = ["eval", "coco-fid", *common, "--not-the-protocol", "--batch", "4"]
-    prior = ["--prior", "scenes-prior", "--prior-steps", "3", "--guidance", "1,3"]
+    own = ["--network", "tiny", "--network", "own"]
+    prior = [*own, "--prior", "scenes-prior", "--prior-steps", "3", "--guidance", "1,3"]
     assert main([*common, "--out", "base", *prior]) == 0
     cascade = ["--upsampler", "scenes-128", "--upsampler-steps", "2", "-n", "4"]
     assert main([*common, "--out", "large", *cascade, "--keep", "features"]) == 0
@@ -28,6 +29,7 @@ def test_the_shipped_model_is_measured_on_scenes(tmp_path, monkeypatch, capsys):
     assert {one.settings["side"] for one in found} == {64}
     assert {one.settings["side"] for one in read_measurements("large/results.jsonl")} == {128}
     assert not any(one.of_protocol for one in found)
+    assert {one.measure for one in found} >= {"FID, tiny", "CLIP score, the model's own CLIP"}
     assert read_report(tmp_path / "base").title
     assert main(["eval", "compare", "base", "large"]) == 2
     assert "side: 64 against 128" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from coco_fakes import artist
+from fakes import FakeCaption
 
 from composer_pl.errors import MissingWeightsError, UserInputError
 from composer_pl.evaluation.coco.networks import (
@@ -19,6 +21,7 @@ from composer_pl.evaluation.coco.networks import (
     ("spec", "name", "title"),
     [
         ("tiny", "tiny", "tiny"),
+        ("own", "own", "the model's own CLIP"),
         ("inception:a:b.pth", "inception", "torchmetrics"),
         ("clean-inception:a.pt#0123abcd", "clean-inception", "clean-fid"),
         ("clip:ViT-B-32-quickgelu:a.pt", "clip:ViT-B-32", "ViT-B/32"),
@@ -29,7 +32,7 @@ from composer_pl.evaluation.coco.networks import (
 def test_a_spec_has_a_name_and_a_title(spec, name, title):
     assert name_of(spec) == name
     assert title_of(name) == title
-    assert kind_of(name) == ("clip" if spec.startswith("clip:") else "features")
+    assert kind_of(name) == ("clip" if spec.startswith(("clip:", "own")) else "features")
 
 
 def test_the_headline_has_both_ways_to_fid_and_both_clips():
@@ -46,11 +49,11 @@ def test_a_wrong_spec_is_refused(spec):
 def test_an_absent_file_is_refused(tmp_path):
     for kind in ("inception", "clean-inception"):
         with pytest.raises(MissingWeightsError, match=r"absent\.pt"):
-            load_scorer(f"{kind}:{tmp_path / 'absent.pt'}")
+            load_scorer(f"{kind}:{tmp_path / 'absent.pt'}", artist())
 
 
 def test_the_tiny_network_is_shipped_and_no_protocol():
-    scorer = load_scorer("tiny")
+    scorer = load_scorer("tiny", artist())
     assert isinstance(scorer, Scorer)
     assert not scorer.published
     pictures = torch.randint(0, 256, (2, 3, 48, 48), dtype=torch.uint8)
@@ -93,3 +96,27 @@ def test_a_clip_of_open_clip_scores_each_picture():
     found = scorer(pictures, ["one", "two words"])
     assert torch.allclose(found[:, 0], torch.tensor([0.5**0.5, 0.0]))
     assert isinstance(scorer, Scorer)
+
+
+def test_the_models_own_caption_network_is_its_conditions_adherence(fake_plugins, monkeypatch):
+    """A score of the plugin's, one a picture, at the canvas that it asks for."""
+    given = {}
+
+    def brightness(self, image, value, *, extractor):
+        given["value"] = value
+        return image.mean((1, 2, 3))
+
+    monkeypatch.setattr(FakeCaption, "adherence", brightness)
+    scorer = load_scorer("own", artist())
+    pictures = torch.stack([torch.full((3, 16, 16), level) for level in (0, 255)]).byte()
+    assert torch.allclose(scorer(pictures, ["a", "bb"])[:, 0], torch.tensor([-1.0, 1.0]))
+    assert given["value"][:, :2].tolist() == [[1.0, 0.0], [0.0, 2.0]]
+    assert isinstance(scorer, Scorer)
+    assert not scorer.published
+    assert load_scorer("own", artist()).slug == scorer.slug
+
+
+def test_a_caption_network_that_knows_no_pictures_is_refused(monkeypatch):
+    monkeypatch.delattr(FakeCaption, "adherence")
+    with pytest.raises(UserInputError, match="leave --network own out"):
+        load_scorer("own", artist())(torch.zeros(1, 3, 16, 16).byte(), ["a"])

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="SPEC",
         help="what looks at the pictures: clean-inception:FILE and inception:FILE for FID, "
-        "clip:ViT-B-32:FILE and clip:ViT-L-14:FILE for CLIP scores, tiny; may be repeated; "
+        "clip:ViT-B-32-quickgelu:FILE and clip:ViT-L-14-quickgelu:FILE for CLIP scores; without a "
+        "file tiny, and own, the model's CLIP if it has one; may be repeated; "
         "default: tiny, whose numbers compare only among themselves",
     )
     add("--repeats", type=int, default=1, metavar="K", help="generations, for the interval of FID")

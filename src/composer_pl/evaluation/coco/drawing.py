@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from composer_pl.composing.composer import Composer
@@ -14,8 +14,9 @@ from composer_pl.composing.identity import model_digest
 from composer_pl.composing.mistakes import check_finite
 from composer_pl.composing.prior import check_prior
 from composer_pl.composing.requests import check_conditions
+from composer_pl.conditions.adherence import adherence
 from composer_pl.conditions.extraction import Extraction
-from composer_pl.errors import UnknownConditionError
+from composer_pl.errors import ConfigError, UnknownConditionError, UserInputError
 from composer_pl.evaluation.coco.split import Caption
 from composer_pl.models.cascade import upsample_in_stages
 from composer_pl.models.prior import PriorModel
@@ -165,6 +166,25 @@ class CaptionArtist:
             )
             check_finite(pictures, "Upsampling pictures of captions")
         return (((pictures + 1) / 2).clamp(0, 1) * 255).round().byte().cpu()  # as `to_pil` does
+
+    def obedience(
+        self, pictures: UInt8[Tensor, "b 3 h w"], captions: Sequence[str]
+    ) -> Float[Tensor, " b"]:
+        """What the caption condition itself says of pictures: for CLIP, cosines with captions.
+
+        Raises:
+            UserInputError: It says nothing of pictures.
+        """
+        extraction = self.composer.decomposer.extraction
+        image = pictures.to(self.composer.device).float() / 127.5 - 1
+        try:
+            values = self._values(extraction, CAPTION, list(captions))
+            return adherence(extraction, CAPTION, image, values)
+        except ConfigError as error:
+            raise UserInputError(
+                "Scoring pictures by the model's own caption condition: expected one that can "
+                "tell how well a picture obeys, found none. Next: leave --network own out."
+            ) from error
 
     @torch.no_grad()
     def _values(self, extraction: Extraction, name: str, texts: list[str]) -> Tensor:

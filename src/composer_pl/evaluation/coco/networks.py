@@ -5,11 +5,14 @@
 | `clean-inception:FILE` | FID, KID, precision and recall by clean-fid's resizing and features |
 | `inception:FILE` | the same by torchmetrics' Inception |
 | `clip:ViT-B-32-quickgelu:FILE`, `clip:ViT-L-14-quickgelu:FILE` | CLIP score; any of open_clip |
+| `own` | CLIP score by what the model itself reads captions with, if that knows pictures too |
 | `tiny` | FID and the like by the shipped judge of scenes; compares only with itself |
 
 `#DIGEST` behind a file asks for weights whose sha256 begins so.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -20,10 +23,12 @@ from torch import Tensor
 from composer_pl.errors import UserInputError, nearest
 
 if TYPE_CHECKING:
+    from composer_pl.evaluation.coco.drawing import CaptionArtist
     from composer_pl.evaluation.metrics.clip_network import ClipNetwork
     from composer_pl.evaluation.metrics.features import PictureFeatures
 
 TINY = "tiny"
+OWN = "own"
 CONDITIONING = "clip:ViT-L-14"
 """The CLIP that conditions the paper's model: its score favours what it was trained on."""
 HEADLINE = ("clean-inception", "inception", "clip:ViT-B-32", CONDITIONING)
@@ -33,9 +38,11 @@ _TITLES = {
     "inception": "torchmetrics",
     "clip:ViT-B-32": "ViT-B/32",
     CONDITIONING: "ViT-L/14",
+    OWN: "the model's own CLIP",
 }
 _FORMS = {
     TINY: TINY,
+    OWN: OWN,
     "inception": "inception:FILE",
     "clean-inception": "clean-inception:FILE",
     "clip": "clip:NAME:FILE",
@@ -87,7 +94,7 @@ def title_of(name: str) -> str:
 
 def kind_of(name: str) -> Kind:
     """What a network gives, by its name."""
-    return "clip" if name.startswith("clip:") else "features"
+    return "clip" if name == OWN or name.startswith("clip:") else "features"
 
 
 def name_of(spec: str) -> str:
@@ -109,8 +116,13 @@ def name_of(spec: str) -> str:
     return f"clip:{rest[0].removesuffix('-quickgelu')}" if kind == "clip" else kind
 
 
-def load_scorer(spec: str, *, device: str = "cpu") -> Scorer:
+def load_scorer(spec: str, artist: "CaptionArtist", *, device: str = "cpu") -> Scorer:
     """Load a network by its spec.
+
+    Args:
+        spec: See the module.
+        artist: The model that is measured, for `own`.
+        device: Where other networks run.
 
     Raises:
         UserInputError: The spec is wrong.
@@ -118,6 +130,8 @@ def load_scorer(spec: str, *, device: str = "cpu") -> Scorer:
         MissingDependencyError: A library is missing.
     """
     name = name_of(spec)
+    if name == OWN:
+        return _Own(artist)
     if kind_of(name) == "features":
         from composer_pl.evaluation.metrics.features import feature_network
 
@@ -187,3 +201,26 @@ class _Cosines:
         metric = ClipScore(self.clip)
         metric.update(pictures, list(captions))
         return metric.values().float().cpu()[:, None]
+
+
+@dataclass(frozen=True)
+class _Own:
+    """What the model's own caption condition says of pictures: for CLIP, the cosine."""
+
+    artist: "CaptionArtist"
+    name: str = OWN
+    kind: Kind = "clip"
+    published: bool = False
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        extracted = self.artist.composer.decomposer.facts("caption")
+        return {"name": OWN, "extraction": json.loads(json.dumps(extracted, default=str))}
+
+    @property
+    def slug(self) -> str:
+        told = json.dumps(self.facts, sort_keys=True)
+        return f"{OWN}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+    def __call__(self, pictures: Tensor, captions: Sequence[str]) -> Tensor:
+        return self.artist.obedience(pictures, captions).float().cpu()[:, None]

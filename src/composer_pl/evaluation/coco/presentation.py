@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from composer_pl.evaluation.coco.networks import CONDITIONING, HEADLINE, TINY, kind_of, title_of
+from composer_pl.evaluation.coco.networks import (
+    CONDITIONING,
+    HEADLINE,
+    OWN,
+    TINY,
+    kind_of,
+    title_of,
+)
 from composer_pl.evaluation.coco.protocol import CAPTIONS
 from composer_pl.evaluation.coco.run import CocoRun
 from composer_pl.evaluation.intervals import Interval
@@ -147,7 +154,7 @@ def _cell(run: CocoRun, one: Measurement | None, measure: str) -> Cell:
     network = measure.rpartition(", ")[2]
     if network == title_of(TINY):
         return Marked(cell, _TINY)
-    if measure == f"CLIP score, {title_of(CONDITIONING)}":
+    if network in (title_of(CONDITIONING), title_of(OWN)):
         return Marked(cell, _OWN)
     if run.departures:
         return Marked(cell, f"Not the protocol of {CAPTIONS:,} captions: {run.departures[0]}.")

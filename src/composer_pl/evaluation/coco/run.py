@@ -59,7 +59,7 @@ class CocoRun:
         self.departures = protocol.departures(self.split, self.captions, side=self.artist.side)
         protocol.hold_to_protocol(self.departures, asked=settings.not_the_protocol)
         self.scorers: list[Scorer] = list(
-            [load_scorer(spec, device=settings.device) for spec in settings.networks]
+            [load_scorer(spec, self.artist, device=settings.device) for spec in settings.networks]
             if scorers is None
             else scorers
         )

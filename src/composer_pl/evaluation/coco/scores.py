@@ -10,7 +10,7 @@ from torch import Tensor
 
 from composer_pl.evaluation.coco.generation import Generation
 from composer_pl.evaluation.coco.manifest import manifest, reference_facts
-from composer_pl.evaluation.coco.networks import CONDITIONING, Scorer, title_of
+from composer_pl.evaluation.coco.networks import CONDITIONING, OWN, Scorer, title_of
 from composer_pl.evaluation.coco.protocol import NAME
 from composer_pl.evaluation.coco.run import CocoRun
 from composer_pl.evaluation.intervals import mean_interval
@@ -151,7 +151,7 @@ def _clip_score(run: CocoRun, scorer: Scorer, group: Sequence[Generation]) -> Me
     captions = torch.arange(len(run.captions)).repeat(len(cosines))
     interval = mean_interval(torch.cat(cosines), clusters=captions)
     own: dict[str, Any] = {"features": scorer.facts}
-    if scorer.name == CONDITIONING:
+    if scorer.name in (CONDITIONING, OWN):
         own["note"] = "the conditioning network's own score"
     return Measurement(
         protocol=NAME,
