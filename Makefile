@@ -50,7 +50,7 @@ imports: setup
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-header --no-annotate --extra eval --extra hub --group dev pyproject.toml plugins/*/pyproject.toml \
+		--no-header --no-annotate --extra eval --extra hub --extra video --group dev pyproject.toml plugins/*/pyproject.toml \
 		--no-emit-package composer-pl $(foreach plugin,$(PLUGINS),--no-emit-package composer-pl-$(notdir $(plugin))) \
 		-o requirements.lock
 	echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \

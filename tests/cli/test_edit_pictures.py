@@ -1,5 +1,7 @@
 """`composer-pl edit` region, interpolation, reconfiguration and inversion from the command line."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,15 @@ def test_an_interpolation_is_frames_a_strip_and_a_film(folder, capsys):
     assert names == ["000.png", "001.png", "002.png", "sheet.png", "strip.png"]
     assert opened("out/film.webp")[1] == 4
     assert opened("out/strip.png")[0].shape == (16, 3 * 16 + 2 * 2, 3)
+
+
+def test_a_film_that_cannot_be_written_is_refused_before_the_work(folder, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert edit("interpolation", "a.png", "b.png", "--film", "mp4") == 2
+    assert "Next: `pip install 'composer-pl[video]'`" in capsys.readouterr().err
+    assert edit("interpolation", "a.png", "b.png", "-n", "80") == 2
+    assert "found 23008 x 256: 80 pictures side by side" in capsys.readouterr().err
+    assert not (folder / "out").exists()
 
 
 def test_captions_are_blended_when_told(folder):

@@ -1,5 +1,7 @@
 """Interpolation: pure ends, shared noise, values on the way; strips and films."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from composer_pl.composing.film import strip, write_film
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.tasks.frame import TaskNeedsError, TaskSettings
 from composer_pl.composing.tasks.interpolation import interpolation, parts_between
-from composer_pl.errors import UserInputError
+from composer_pl.errors import MissingDependencyError, UserInputError
 from composer_pl.models.recipe import SamplingRecipe
 
 FAST = TaskSettings(n=2, seed=5, recipe=SamplingRecipe(steps=2))
@@ -106,7 +108,72 @@ def test_a_film_goes_there_and_back_and_keeps_its_pixels(tmp_path, kind):
     assert shown == [0, 20, 40, 60, 40, 20]
 
 
-@pytest.mark.parametrize(("name", "seconds"), [("film.mp4", 0.2), ("film.gif", 0)])
+@pytest.mark.parametrize(("name", "seconds"), [("film.avi", 0.2), ("film.gif", 0)])
 def test_other_films_are_refused(tmp_path, name, seconds):
-    with pytest.raises(UserInputError, match="expected the format webp or gif"):
+    with pytest.raises(UserInputError, match="expected the format webp, gif, mp4"):
         write_film(tmp_path / name, frames(2), seconds=seconds)
+
+
+@pytest.mark.parametrize(("kind", "most"), [("webp", 16383), ("gif", 65535)])
+def test_frames_beyond_what_a_format_holds_are_refused(tmp_path, kind, most):
+    wide = frames(2, size=(1024, 256), rows=1 + most // 1024)
+    with pytest.raises(UserInputError, match=f"at most {most} pixels a side.*pictures side by"):
+        write_film(tmp_path / f"film.{kind}", wide)
+
+
+def test_a_film_of_the_most_rows_is_written(tmp_path):
+    write_film(tmp_path / "film.webp", frames(2, size=(16383, 256)))
+    with Image.open(tmp_path / "film.webp") as film:
+        assert film.size == (16383, 256)
+
+
+def coloured(count, size):
+    """Frames of soft colours, no two alike."""
+    small = np.random.default_rng(7).integers(0, 256, (count, 3, 4, 3), dtype=np.uint8)
+    return [[Image.fromarray(one).resize(size, Image.Resampling.BICUBIC)] for one in small]
+
+
+def decoded(path):
+    """(pictures, seconds of each, the stream's coder) of a film, by PyAV."""
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as file:
+        shown = list(file.decode(video=0))
+        stream = file.streams.video[0]
+        lasting = [float(frame.duration * frame.time_base) for frame in shown]
+        return [frame.to_ndarray(format="rgb24") for frame in shown], lasting, stream.codec_context
+
+
+def test_an_mp4_shows_what_was_given(tmp_path):
+    pytest.importorskip("av")
+    row = coloured(4, (64, 64))
+    write_film(tmp_path / "film.mp4", row, seconds=0.3)
+    pictures, lasting, coder = decoded(tmp_path / "film.mp4")
+    assert (coder.name, coder.pix_fmt, coder.width, coder.height) == ("h264", "yuv420p", 256, 256)
+    assert lasting == pytest.approx([0.3] * 10)
+    for found, index in zip(pictures, [0, 0, 0, 1, 2, 3, 3, 3, 2, 1], strict=True):
+        wanted = np.asarray(row[index][0].resize((256, 256), Image.Resampling.NEAREST))
+        off = np.abs(found.astype(float) - wanted)
+        assert off.mean() < 3
+        assert off.max() < 25
+    # The nearest of the row is the one that was meant.
+    assert np.abs(pictures[3].astype(float) - pictures[4]).mean() > 20
+
+
+def test_odd_sides_repeat_the_last_row_and_column(tmp_path):
+    pytest.importorskip("av")
+    write_film(tmp_path / "film.mp4", coloured(2, (301, 257)))
+    pictures, _, coder = decoded(tmp_path / "film.mp4")
+    assert (coder.width, coder.height, len(pictures)) == (302, 258, 6)
+    for picture in pictures:
+        off = np.abs(picture[-1].astype(int) - picture[-2])
+        assert off.max() < 12
+        assert np.abs(picture[:, -1].astype(int) - picture[:, -2]).max() < 12
+
+
+def test_without_the_library_an_mp4_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(
+        MissingDependencyError, match=r"film 'film.mp4' needs .*pip install 'composer-pl\[video"
+    ):
+        write_film(tmp_path / "film.mp4", frames(2))
+    assert not list(tmp_path.iterdir())

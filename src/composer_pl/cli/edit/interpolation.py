@@ -29,7 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--first-caption", default="", metavar="TEXT", help="goes with FIRST")
     add("--second-caption", default="", metavar="TEXT", help="goes with SECOND")
     add("--straight", action="store_true", help="no arcs and no transport of palettes")
-    add("--film", choices=["webp", "gif", "none"], default="webp", help="format of the film")
+    add(
+        "--film",
+        choices=["webp", "gif", "mp4", "none"],
+        default="webp",
+        help="format of the film; mp4 needs the library PyAV, composer-pl[video]",
+    )
     add("--seconds", type=float, default=0.2, help="time of a frame in the film")
 
 
@@ -47,9 +52,12 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
     from composer_pl.composing.tasks.interpolation import blended_by_default, interpolation
     from composer_pl.files import replacing
 
+    composer, settings = session.composer, session.settings
     if args.film != "none":
-        check_film(Path(f"film.{args.film}"), args.seconds)
-    composer = session.composer
+        height, width = settings.size or (composer.side, composer.side)
+        # Pictures inside of a photo come at its size, which is looked at when they are written.
+        size = None if args.inside else (width * composer.factor, height * composer.factor)
+        check_film(Path(f"film.{args.film}"), args.seconds, picture=size, rows=settings.n)
     keep, keep_second = parse_names(args.keep), parse_names(args.keep_second)
     blend = parse_names(args.blend) or [
         name for name in blended_by_default(composer) if name not in (*keep, *keep_second)
@@ -69,7 +77,7 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
         keep=keep,
         keep_second=keep_second,
         straight=args.straight,
-        settings=session.settings,
+        settings=settings,
     )
 
     def finish(folder: Path, made: Sequence["Made"]) -> str:
