@@ -14,6 +14,7 @@ from composer_pl.errors import UserInputError
 from composer_pl.evaluation.control.baselines import Baseline, baseline_of
 from composer_pl.evaluation.control.measure import (
     ALL,
+    ALONE,
     CEILING,
     FLOOR,
     NONE,
@@ -23,9 +24,11 @@ from composer_pl.evaluation.control.measure import (
     measure_control,
     with_arm,
 )
+from composer_pl.evaluation.control.report import control_parts
 from composer_pl.evaluation.control.results import beside, lines_of, pair_way, verdicts
 from composer_pl.evaluation.control.scorers import OWN, panel
 from composer_pl.evaluation.control.subjects import wanted_of
+from composer_pl.evaluation.report import Table
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
 
@@ -147,9 +150,66 @@ def test_a_baseline_is_scored_on_the_same_pictures():
     assert set(control.pictures) >= {"sketch, other"}
     (found,) = [each for each in beside(control, [knowing]) if each.scorer.name == OWN]
     assert found.scorer.condition == "sketch"
+    assert found.given == ALONE
     assert found.way.value == pytest.approx(1)
     assert found.ahead.value == pytest.approx(-1)
     assert all(line.way.value == pytest.approx(0, abs=1e-6) for line in lines_of(control))
+
+
+def test_a_blind_baseline_is_at_its_own_floor_and_not_off_the_models():
+    """A grey picture fits another picture's conditions better or worse than a true one does."""
+    wanted, extraction = subject(12)
+    deaf = Baseline(label="deaf", names=tuple(PLUGINS), draw=grey, sha256="0")
+    control = measured(wanted, extraction, perfect(wanted), rivals=deaf.rivals())
+    lines = {(line.scorer.condition, line.scorer.name): line for line in lines_of(control)}
+    moved = 0
+    for each in beside(control, [deaf]):
+        assert each.way.value == pytest.approx(0, abs=1e-6)
+        assert each.ahead.value == pytest.approx(1)
+        line = lines[each.scorer.condition, each.scorer.name]
+        score = control.scores[each.scorer.condition, each.scorer.name, deaf.arm(ALL)]
+        moved += abs(float(score.nanmean()) - line.floor.value) > 0.02
+    assert moved
+
+
+def test_a_baseline_is_as_far_as_when_it_is_measured_itself():
+    wanted, extraction = subject(12)
+    other = drawing_of(tiny_model(), SamplingRecipe(steps=1, guidance=2.0))
+    itself = lines_of(measured(wanted, extraction, other))
+    rival = Baseline(label="other", names=tuple(PLUGINS), draw=other, sha256="0")
+    found = beside(measured(wanted, extraction, grey, rivals=rival.rivals()), [rival])
+    alone = [each.way for each in found if each.given == ALONE]
+    assert [way.value for way in alone] == pytest.approx([line.way.value for line in itself])
+    assert [way.high for way in alone] == pytest.approx([line.way.high for line in itself])
+    whole = [each.way.value for each in found if each.given == ALL]
+    assert whole == pytest.approx([line.whole_way.value for line in itself])
+
+
+def test_a_baseline_with_all_given_is_held_against_the_model_where_both_are_given_the_same():
+    wanted, extraction = subject(12)
+    whole = Baseline(label="whole", names=tuple(PLUGINS), draw=perfect(wanted), sha256="0")
+    part = Baseline(label="part", names=("color", "sketch"), draw=perfect(wanted), sha256="1")
+    rivals = [*whole.rivals(), *part.rivals()]
+    control = measured(wanted, extraction, grey, rivals=rivals)
+    together = {
+        each.baseline.label: each
+        for each in beside(control, [whole, part])
+        if each.given == ALL and (each.scorer.condition, each.scorer.name) == ("sketch", OWN)
+    }
+    for each in together.values():
+        assert each.way.value == pytest.approx(1)
+    assert together["whole"].own.value == pytest.approx(0, abs=1e-6)
+    assert together["whole"].ahead.value == pytest.approx(-1)
+    assert together["part"].own is together["part"].ahead is None  # the model had more to go by
+    (table,) = [
+        part
+        for part in control_parts(
+            control, lines_of(control), {}, texts=[""] * 12, baselines=[whole, part]
+        )
+        if isinstance(part, Table) and part.title == "Baselines"
+    ]
+    rows = [row[2:4] for row in table.rows if row[0] == "sketch"]
+    assert rows == [["whole", "alone"], ["whole", "all 3"], ["part", "alone"], ["part", "all 2"]]
 
 
 def test_a_baseline_must_draw_alike_and_share_a_condition():
@@ -158,6 +218,11 @@ def test_a_baseline_must_draw_alike_and_share_a_condition():
     recipe = SamplingRecipe(steps=1)
     found = baseline_of("one", other, model, ("color", "sketch"), recipe, sha256="0")
     assert found.names == ("sketch",)  # how often it is dropped is its own affair
+    assert found.note == ""
+    finer = ComposerModel(replace(TINY, hint_scale=4), ProcessConfig(prediction="v"), PLUGINS)
+    part = baseline_of("fine", finer, model, ("color", "sketch"), recipe, sha256="0")
+    assert (part.names, part.apart) == (("color",), ("sketch",))
+    assert "is not given sketch" in part.note
     with pytest.raises(UserInputError, match="expected a condition of color"):
         baseline_of("one", other, model, ("color",), recipe, sha256="0")
     large = ComposerModel(replace(TINY, resolution=32), ProcessConfig(prediction="v"), PLUGINS)
@@ -188,6 +253,12 @@ def test_conditions_without_what_they_need_are_left_out_and_named():
     )
     assert "caption" not in wanted.values
     assert "1 of 4 pictures have no caption" in notes[0]
+
+
+def test_no_conditions_are_refused():
+    wanted, _ = subject(2)
+    with pytest.raises(UserInputError, match="found none"):
+        measure_control([], [], wanted, blind, ControlPlan())
 
 
 def test_one_picture_is_refused():

@@ -72,6 +72,42 @@ def test_a_judge_compares_with_what_it_finds_itself_in_the_true_picture():
     assert not torch.allclose(wanted.judged["sketch:edges=hard"], wanted.values["sketch"])
 
 
+class Scaled(Lines):
+    """The same, with a number that has no default."""
+
+    def __init__(
+        self,
+        *,
+        scale: float,
+        edges: Literal["soft", "hard"] = "soft",
+        paint: str = "x",
+        drop_prob: float = 0.5,
+    ):
+        super().__init__(edges=edges, paint=paint, drop_prob=drop_prob)
+        self.scale = scale
+
+
+class Lazy(Lines):
+    """Annotated with what is imported for type checkers alone."""
+
+    def __init__(self, *, edges: "Elsewhere" = "soft", drop_prob: float = 0.5):  # noqa: F821
+        super().__init__(drop_prob=drop_prob)
+        self.edges = edges
+
+
+def test_a_strangers_constructor_may_ask_for_arguments_or_name_what_is_not_here():
+    others, missing = found_others({"sketch": Scaled(scale=2.0), "grey": Lazy()}, (32, 32))
+    assert [o.key for o in others] == ["sketch:edges=hard"]
+    assert others[0].extraction.plugins["sketch"].scale == 2.0
+    assert missing == {}
+
+
+def test_the_models_own_extractor_with_another_number_is_no_independent_judge():
+    tuned = other_of("sketch", Scaled(scale=2.0), {"scale": 3.0}, (32, 32))
+    assert not tuned.independent
+    assert other_of("sketch", Scaled(scale=2.0), {"edges": "hard"}, (32, 32)).independent
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [({"edgs": "hard"}, "expected arguments of Lines"), ({"edges": "soft"}, "found the same")],

@@ -50,6 +50,21 @@ def test_a_copy_is_found_and_told_from_new_pictures():
     assert find_copies(new, unseen, training).share_nearer < 0.2
 
 
+def test_the_share_nearer_by_chance_is_that_of_new_pictures():
+    """Of 20 unseen pictures the nearest hundredth is the nearest: new ones come closer in 6%."""
+    generator = torch.Generator().manual_seed(0)
+
+    def greys(count):
+        level = torch.randint(1, 256, (count, 1, 1, 1), dtype=torch.uint8, generator=generator)
+        return level.expand(-1, 3, 32, 32)
+
+    training = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    found = [find_copies(greys(50), greys(20), training) for _ in range(60)]
+    share = sum(one.share_nearer for one in found) / len(found)
+    assert found[0].share_by_chance == pytest.approx(0.0567, abs=1e-3)
+    assert share == pytest.approx(found[0].share_by_chance, abs=0.02)
+
+
 def test_the_distance_is_of_root_mean_square():
     training = torch.full((1, 3, 64, 64), 255, dtype=torch.uint8)
     black = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)

@@ -19,11 +19,11 @@ from composer_pl.evaluation.control.measure import (
     Control,
     with_arm,
 )
+from composer_pl.evaluation.control.measurements import control_measurements
 from composer_pl.evaluation.control.pictures import to_bytes
 from composer_pl.evaluation.control.quality import quality_of
 from composer_pl.evaluation.control.report import control_parts
 from composer_pl.evaluation.control.results import (
-    control_measurements,
     counted_lines,
     lines_of,
     pair_way,
@@ -104,6 +104,30 @@ def test_only_company_hangs_on_the_other_conditions(control):
     told = {m.measure: m.settings.get("conditions") for m in found}
     assert told["depth by judged: way, all given"] == ["depth", "warmth"]
     assert told["depth by judged: way"] is None  # comparable with a model of depth alone
+
+
+def test_a_number_carries_what_it_hangs_on_and_no_more(control):
+    found = control_measurements(
+        lines_of(control), qualities(control), control, {"seed": 0}, blind="digest"
+    )
+    settings = {m.measure: m.settings for m in found}
+    assert settings["depth by judged: blind way"]["blind"] == "digest"
+    assert settings["nothing given: variety"]["blind"] == "digest"
+    assert "blind" not in settings["depth by judged: floor"]
+    assert settings["all given: variety"]["conditions"] == ["depth", "warmth"]
+    assert settings["depth: variety"] == {"seed": 0}
+
+
+def test_a_score_that_is_the_same_everywhere_has_an_interval_too(control):
+    """Else it would not compare with a model whose scores differ."""
+    scores = control.scores | {("depth", "judged", CEILING): torch.full((COUNT,), 0.8)}
+    even = Control(
+        names=control.names, scorers=control.scorers, scores=scores, pictures=control.pictures
+    )
+    found = {m.measure: m for m in control_measurements(lines_of(even), {}, even, {})}
+    ceiling = found["depth by judged: ceiling"]
+    assert ceiling.low == ceiling.value == ceiling.high
+    assert ceiling.interval == found["depth by judged: alone"].interval == "over pictures"
 
 
 def test_every_number_is_a_measurement_that_comes_back(control, tmp_path):

@@ -8,20 +8,15 @@ import torch
 from composer_pl.data.scenes.export import ExportSettings, export_scenes
 from composer_pl.data.scenes.rules import SceneRules
 from composer_pl.errors import UserInputError
-from composer_pl.evaluation.control.subjects import (
-    rendered_scenes,
-    root_scenes,
-    scene_truth,
-    training_pictures,
-)
+from composer_pl.evaluation.control import subjects
+from composer_pl.evaluation.control.subjects import root_scenes, scene_truth, training_pictures
 from composer_pl.evaluation.samples import folder_samples, scene_samples
 from composer_pl.evaluation.scenes.judge import to_side
 
 
 def test_rendered_samples_are_the_scenes_that_their_truth_is_of():
     samples = scene_samples(3, resolution=64)
-    scenes = rendered_scenes(samples.facts)
-    found = scene_truth(scenes, samples.batch["caption"])
+    found = scene_truth(samples.scenes, samples.batch["caption"])
     apart = (found.truth.image - samples.batch["image"]).abs().mean((1, 2, 3))
     assert apart.max() < 0.05  # two ways to make a picture smaller
     assert found.claimed.any(1).sum() >= 2
@@ -62,7 +57,7 @@ def test_another_folder_is_no_scenes_and_a_foreign_root_is_refused(root, tmp_pat
 
 
 def test_a_foreign_caption_claims_nothing():
-    scenes = rendered_scenes({"seed": 0, "first": 3, "count": 1})
+    scenes = scene_samples(1, resolution=16, first=3).scenes
     assert not scene_truth(scenes, ["a dog"]).claimed.any()
 
 
@@ -73,6 +68,13 @@ def test_training_pictures_come_from_a_folder_or_are_rendered(root):
     assert len(training_pictures(None, 2, resolution=16)) == 2
     with pytest.raises(UserInputError, match="at least one training picture"):
         training_pictures(None, 0, resolution=16)
+
+
+def test_training_pictures_are_the_same_in_blocks(root, monkeypatch):
+    whole = [training_pictures(*of, resolution=16) for of in ((str(root), None), (None, 3))]
+    monkeypatch.setattr(subjects, "_BLOCK", 2)
+    parts = [training_pictures(*of, resolution=16) for of in ((str(root), None), (None, 3))]
+    assert all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
 
 
 def test_pictures_of_a_small_model_reach_the_judge():

@@ -4,14 +4,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from composer_pl.cli.eval.control_sources import (
-    baselines_of,
-    blind_of,
-    others_of,
+from composer_pl.cli.eval.control_sources import baselines_of, blind_of, others_of, training_of
+from composer_pl.cli.eval.frame import progress_line, subject_settings, write_results
+from composer_pl.cli.eval.sample_options import (
+    add_subject_arguments,
+    check_numbers,
+    chosen_names,
+    samples_of,
     scenes_of,
-    training_of,
 )
-from composer_pl.cli.eval.sample_options import add_sample_arguments, chosen_names, samples_of
 from composer_pl.cli.recipe_options import add_recipe_arguments, recipe_from_options
 
 if TYPE_CHECKING:
@@ -36,12 +37,8 @@ PICTURES, PAIRS, AGAIN = 64, 16, 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
+    add_subject_arguments(parser, pictures=PICTURES, batch=16, beside=False)
     add = parser.add_argument
-    add("--ckpt", required=True, metavar="C", help="a shipped model, a model folder or .ckpt file")
-    add("--out", required=True, metavar="DIR", help="folder for the report and its numbers")
-    add("-n", type=int, default=PICTURES, help=f"how many pictures; default: {PICTURES}")
-    add_sample_arguments(parser)
-    add("--conditions", metavar="A,B", help="measure these alone; default: all of the model")
     add(
         "--pairs",
         type=int,
@@ -81,8 +78,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--training", metavar="FOLDER", help="look for copies of the pictures of this folder")
     add("--training-scenes", type=int, metavar="N", help="look for copies of the first N scenes")
-    add("--seed", type=int, default=0, help="of scenes and noise")
-    add("--batch", type=int, default=16, help="pictures drawn at once; changes none of them")
     add("--bfloat16", action="store_true", help="run the network in bfloat16, on a CPU too")
     add_recipe_arguments(parser)
     add(
@@ -92,29 +87,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME.ARG=VALUE",
         help="extract with another argument than in training: sketch.edges=canny; may be repeated",
     )
-    add("--raw-weights", action="store_true", help="not the averaged ones")
-    add("--device", default="cpu", help="cpu or cuda")
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw, score, write the report and the numbers, say where they lie."""
-    from composer_pl.cli.eval.compare import RESULTS
-    from composer_pl.cli.eval.frame import progress_line
-    from composer_pl.cli.output import check_output, writing
+    from dataclasses import replace
+
+    from composer_pl.cli.output import check_output
     from composer_pl.cli.settings import parse_settings
     from composer_pl.composing.composer import Composer
     from composer_pl.evaluation.control.measure import ControlPlan, drawing_of, measure_control
+    from composer_pl.evaluation.control.measurements import control_measurements
     from composer_pl.evaluation.control.report import control_parts
-    from composer_pl.evaluation.control.results import control_measurements, lines_of, verdicts
+    from composer_pl.evaluation.control.results import lines_of, verdicts
     from composer_pl.evaluation.control.scorers import panel
     from composer_pl.evaluation.control.subjects import wanted_of
-    from composer_pl.evaluation.measurement import append_measurements
     from composer_pl.evaluation.metrics.features import feature_network
-    from composer_pl.evaluation.report import write_report
-    from composer_pl.evaluation.scenes.judge import load_judge
+    from composer_pl.evaluation.scenes.judge import judge_digest, load_judge
 
     out = check_output(args.out)
-    recipe = _recipe(args)
+    check_numbers(args, pairs=0, again=0, batch=1)
+    recipe = replace(recipe_from_options(args), max_batch=args.batch)
     network = feature_network(args.features, device=args.device)
     composer = Composer.from_pretrained(
         args.ckpt,
@@ -124,7 +117,8 @@ def run(args: argparse.Namespace) -> int:
     )
     extraction = composer.decomposer.extraction
     names = chosen_names(args.conditions, composer, doing="Measuring control")
-    blind = blind_of(args, composer, recipe)
+    chosen_names(",".join(recipe.conditions), composer, doing="Reading the recipe")
+    blind, blind_digest = blind_of(args, composer, recipe)
     baselines = baselines_of(args, composer, tuple(names), recipe)
     training = training_of(args, composer)
     samples = samples_of(args, composer)
@@ -133,7 +127,13 @@ def run(args: argparse.Namespace) -> int:
     wanted, lacking = wanted_of(
         samples, extraction, names, others=others, scenes=scenes, device=composer.device
     )
-    notes = [*samples.notes, *lacking, *notes]
+    notes = [*samples.notes, *lacking, *notes, *(each.note for each in baselines if each.note)]
+    if args.root and scenes is not None and not args.split:
+        notes.append(
+            f"{args.root} is read without --data.split: its training scenes, if it has any."
+        )
+    if args.blind:
+        notes.append(f"The pictures that know nothing are drawn by {args.blind}.")
     for note in notes:
         print(note, file=sys.stderr)
     judged = [other for other in others if other.key in wanted.judged]
@@ -154,8 +154,9 @@ def run(args: argparse.Namespace) -> int:
     lines = lines_of(control)
     quality = _quality(control, network)
     copies = _copies(control, training)
-    settings = _settings(args, composer, samples, recipe, network)
-    settings["judges"] = [other.key for other in judged]
+    settings = _settings(args, composer, samples, recipe)
+    if scenes is not None:
+        settings["judge"] = judge_digest()
     parts = control_parts(
         control,
         lines,
@@ -166,35 +167,29 @@ def run(args: argparse.Namespace) -> int:
         copies=copies,
         training=training,
     )
-    with writing(out):
-        write_report(out, f"How {args.ckpt} obeys its conditions", parts, facts=settings)
-        (out / RESULTS).unlink(missing_ok=True)  # as the report replaces an earlier one
-        found = control_measurements(lines, quality, control, settings, baselines)
-        append_measurements(out / RESULTS, found)
+    features = network.describe()
+    drawn = {
+        "blind": blind_digest,
+        "pairs": args.pairs,
+        "again": args.again,
+        "features": features,
+        "judges": [other.key for other in judged],
+        "baselines": {each.label: each.sha256 for each in baselines},
+    }
+    write_results(
+        out,
+        f"How {args.ckpt} obeys its conditions",
+        parts,
+        facts={**settings, **drawn},
+        measurements=control_measurements(
+            lines, quality, control, settings, baselines, blind=blind_digest, features=features
+        ),
+    )
     print(
         f"{out / 'report.html'}: {len(control.names)} conditions on {len(control)} pictures; "
         f"{verdicts(lines)[0]}"
     )
     return 0
-
-
-def _recipe(args: argparse.Namespace) -> "SamplingRecipe":
-    from dataclasses import replace
-
-    from composer_pl.errors import UserInputError
-
-    for option in ("pairs", "again"):
-        if getattr(args, option) < 0:
-            raise UserInputError(
-                f"Measuring control: expected --{option} of 0 or more, found "
-                f"{getattr(args, option)}. Next: correct it."
-            )
-    if args.batch < 1:
-        raise UserInputError(
-            f"Measuring control: expected --batch of 1 or more, found {args.batch}. "
-            f"Next: correct it."
-        )
-    return replace(recipe_from_options(args), max_batch=args.batch)
 
 
 def _quality(control: "Control", network: "PictureFeatures") -> "dict[str, Quality]":
@@ -226,28 +221,18 @@ def _settings(
     composer: "Composer",
     samples: "Samples",
     recipe: "SamplingRecipe",
-    network: "PictureFeatures",
 ) -> dict[str, Any]:
+    """What every number hangs on."""
     from composer_pl.cli.settings import parse_settings
-    from composer_pl.composing.identity import machine_facts
-    from composer_pl.evaluation.scenes.judge import judge_digest
     from composer_pl.models.recipe import recipe_to_dict
 
-    machine = machine_facts(composer.model.plugins, composer.names, composer.device)
     told = recipe_to_dict(recipe)
-    batch = told.pop("max_batch")
+    context = {"batch": told.pop("max_batch")}
     return {
-        "model": composer.identity["base"],
+        **subject_settings(composer, composer.names, context),
         "data": samples.facts,
         "extraction": parse_settings(args.set),
         "recipe": told,
         "seed": args.seed,
         "bfloat16": args.bfloat16,
-        "pairs": args.pairs,
-        "again": args.again,
-        "blind": args.blind or "the model, given nothing",
-        "judge": judge_digest(),
-        "features": network.describe(),
-        "versions": machine.pop("versions"),
-        "context": {**machine, "batch": batch},
     }

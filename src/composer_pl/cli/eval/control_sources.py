@@ -1,4 +1,4 @@
-"""What `eval control` needs beside the model: judges, baselines, scenes, training pictures."""
+"""What `eval control` needs beside the model: judges, baselines, training pictures."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -9,37 +9,37 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from composer_pl.composing.composer import Composer
-    from composer_pl.data.scenes.description import Scene
     from composer_pl.evaluation.control.baselines import Baseline
     from composer_pl.evaluation.control.measure import Draw
     from composer_pl.evaluation.control.others import Other
-    from composer_pl.evaluation.samples import Samples
     from composer_pl.models.recipe import SamplingRecipe
 
 
 def blind_of(
     args: argparse.Namespace, composer: "Composer", recipe: "SamplingRecipe"
-) -> "Draw | None":
-    """What draws the blind row; None leaves it to the model itself, given nothing.
+) -> "tuple[Draw | None, str]":
+    """What draws the blind row, and the digest of that model.
+
+    Without `--blind` there is none: the measured model is given nothing.
 
     Raises:
-        ComposerPLError: The options contradict each other, or what they name cannot be read.
+        ComposerPLError: The model cannot be read, or draws at another side.
     """
+    from composer_pl.composing.identity import model_digest
     from composer_pl.errors import UserInputError
     from composer_pl.evaluation.control.measure import drawing_of
-    from composer_pl.models.hub import located
     from composer_pl.models.storage import load_model
 
     if not args.blind:
-        return None
-    model = load_model(located(args.blind)).to(composer.device).eval()
+        return None, "the model, given nothing"
+    model = load_model(args.blind, averaged=not args.raw_weights).to(composer.device)
     sides = [each.config.resolution for each in (composer.model, model)]
     if sides[0] != sides[1]:
         raise UserInputError(
             f"Measuring control: expected a blind model of the same side as the model's, "
             f"{sides[0]} pixels, found {sides[1]}. Next: give another --blind."
         )
-    return drawing_of(model, recipe, bfloat16=args.bfloat16)
+    return drawing_of(model, recipe, bfloat16=args.bfloat16), model_digest(model)
 
 
 def baselines_of(
@@ -51,26 +51,31 @@ def baselines_of(
     """The models of `--baseline`.
 
     Raises:
-        ComposerPLError: The options contradict each other, or what they name cannot be read.
+        ComposerPLError: Two have one label, one cannot be read, or does not fit the model.
     """
     from pathlib import Path
 
     from composer_pl.composing.identity import model_digest
     from composer_pl.errors import UserInputError
     from composer_pl.evaluation.control.baselines import baseline_of
-    from composer_pl.models.hub import located
     from composer_pl.models.storage import load_model
 
     found = []
     for text in args.baseline:
         label, equals, place = text.partition("=")
-        label, place = (label, place) if equals else (Path(text).name, text)
+        if not equals or Path(text).exists():  # a folder such as lr=0.1 is no label
+            label, place = Path(text).name, text
+        if not label.strip() or not place.strip():
+            raise UserInputError(
+                f"Measuring control: expected --baseline LABEL=MODEL or MODEL, found {text!r}. "
+                f"Next: correct it."
+            )
         if label in [baseline.label for baseline in found]:
             raise UserInputError(
                 f"Measuring control: expected baselines of different names, found {label!r} "
                 f"twice. Next: give LABEL=MODEL."
             )
-        other = load_model(located(place)).to(composer.device).eval()
+        other = load_model(place, averaged=not args.raw_weights).to(composer.device)
         found.append(
             baseline_of(
                 label,
@@ -85,31 +90,16 @@ def baselines_of(
     return found
 
 
-def scenes_of(
-    args: argparse.Namespace, samples: "Samples", composer: "Composer"
-) -> "list[Scene] | None":
-    """The scenes that the pictures show; None where they are photos.
-
-    Raises:
-        ComposerPLError: The options contradict each other, or what they name cannot be read.
-    """
-    from composer_pl.evaluation.control.subjects import rendered_scenes, root_scenes
-
-    if not args.root:
-        return rendered_scenes(samples.facts)
-    reads = any("caption" in plugin.inputs for plugin in composer.model.plugins.values())
-    return root_scenes(args.root, samples, split=args.split, captioned=reads)
-
-
 def others_of(
     args: argparse.Namespace, composer: "Composer", names: list[str], *, photos: bool
 ) -> "tuple[list[Other], list[str]]":
     """Judges asked for, and on photos those that are at hand; sentences on what is missing.
 
     Raises:
-        ComposerPLError: A judge that was asked for cannot be built.
+        ComposerPLError: A judge that was asked for cannot be built, or is of no measured condition.
     """
     from composer_pl.cli.settings import parse_settings
+    from composer_pl.errors import UserInputError
     from composer_pl.evaluation.control.others import found_others, other_of
 
     plugins = {name: composer.decomposer.plugins[name] for name in names}
@@ -119,9 +109,14 @@ def others_of(
     missing = {name: lacking for name, lacking in missing.items() if name not in asked}
     for name, arguments in asked.items():
         chosen_names(name, composer, doing="Choosing a judge")
-        if name in plugins:
-            other = other_of(name, plugins[name], arguments, size)
-            others = [o for o in others if o.key != other.key] + [other]
+        if name not in plugins:
+            raise UserInputError(
+                f"Choosing a judge: expected one of a condition that is measured "
+                f"({', '.join(names)}), found --judge {name}. Next: leave it out, or name "
+                f"{name} in --conditions."
+            )
+        other = other_of(name, plugins[name], arguments, size)
+        others = [o for o in others if o.key != other.key] + [other]
     return others, [
         f"{name} could be judged by {' or '.join(lacking)} too, whose weights are not here."
         for name, lacking in missing.items()
@@ -132,7 +127,7 @@ def training_of(args: argparse.Namespace, composer: "Composer") -> "Tensor | Non
     """Training pictures to look for copies among; None where none were asked for.
 
     Raises:
-        ComposerPLError: The options contradict each other, or what they name cannot be read.
+        ComposerPLError: Both kinds are asked for, or there are none that can be read.
     """
     from composer_pl.errors import UserInputError
     from composer_pl.evaluation.control.subjects import training_pictures

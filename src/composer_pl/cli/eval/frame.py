@@ -1,15 +1,19 @@
-"""What the protocols of `composer-pl eval` share: options, loading a model, the progress line."""
+"""What the protocols of `composer-pl eval` share: options, a model, the progress line, results."""
 
 import argparse
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from composer_pl.cli.recipe_options import add_recipe_arguments
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from composer_pl.composing.composer import Composer
+    from composer_pl.evaluation.measurement import Measurement
+    from composer_pl.evaluation.report import Part
 
 
 def add_model_arguments(
@@ -65,12 +69,67 @@ def progress_line(what: str) -> Callable[[int, int], None] | None:
     """
     if not sys.stderr.isatty():
         return None
-    start = time.monotonic()
+    begun: tuple[float, int] | None = None
 
     def tell(done: int, of: int) -> None:
-        spent = time.monotonic() - start
-        left = f", about {spent / done * (of - done):.0f} s left" if 0 < done < of else ""
+        nonlocal begun
+        now = time.monotonic()
+        start, found = begun = begun or (now, done)  # what was found done took no time
+        left = ""
+        if found < done < of:
+            left = f", about {(now - start) / (done - found) * (of - done):.0f} s left"
         end = "\n" if done >= of else ""
         print(f"\r{done}/{of} {what}{left}\033[K", end=end, file=sys.stderr, flush=True)
 
     return tell
+
+
+def subject_settings(
+    composer: "Composer", names: "Iterable[str]", context: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What every measurement of a model says: the model, versions, and the machine as context.
+
+    Args:
+        composer: The model.
+        names: Conditions that took part.
+        context: Further settings that change no number.
+    """
+    from composer_pl.composing.identity import machine_facts
+
+    machine = machine_facts(composer.model.plugins, names, composer.device)
+    return {
+        "model": composer.identity["base"],
+        "versions": machine.pop("versions"),
+        "context": {**machine, **context},
+    }
+
+
+def write_results(
+    out: "Path",
+    title: str,
+    parts: "Sequence[Part]",
+    *,
+    facts: Mapping[str, Any],
+    measurements: "Iterable[Measurement]",
+) -> None:
+    """Write a report and its numbers into a folder, in place of earlier ones.
+
+    Args:
+        out: The folder.
+        title: Of the report.
+        parts: What it shows.
+        facts: What made it.
+        measurements: The numbers.
+
+    Raises:
+        UserInputError: The disk took them not.
+    """
+    from composer_pl.cli.eval.compare import RESULTS
+    from composer_pl.cli.output import writing
+    from composer_pl.evaluation.measurement import append_measurements
+    from composer_pl.evaluation.report import write_report
+
+    with writing(out):
+        write_report(out, title, parts, facts=facts)
+        (out / RESULTS).unlink(missing_ok=True)
+        append_measurements(out / RESULTS, measurements)

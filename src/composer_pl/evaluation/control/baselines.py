@@ -6,7 +6,6 @@ from composer_pl.errors import UserInputError
 from composer_pl.evaluation.control.measure import ALL, Draw, Rival, drawing_of
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
-from composer_pl.plugin.api import ConditionPlugin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +17,15 @@ class Baseline:
         names: Those of the measured conditions that it knows.
         draw: Draws its pictures.
         sha256: Digest of the model.
+        apart: Those that it knows too but takes from a picture in another way, so that the values
+            of the measured model mean nothing to it.
     """
 
     label: str
     names: tuple[str, ...]
     draw: Draw
     sha256: str
+    apart: tuple[str, ...] = ()
 
     def rivals(self) -> list[Rival]:
         """Its arms: each condition alone, and all where there are several."""
@@ -33,6 +35,16 @@ class Baseline:
         return [
             Rival(arm=self.arm(arm), given=given, draw=self.draw) for arm, given in givens.items()
         ]
+
+    @property
+    def note(self) -> str:
+        """What a reader should know of it; empty where there is nothing."""
+        if not self.apart:
+            return ""
+        return (
+            f"The baseline {self.label!r} is not given {', '.join(self.apart)}, which it takes "
+            f"from pictures in another way than the model."
+        )
 
     def among(self, names: tuple[str, ...]) -> "Baseline":
         """The same for those of its conditions that could be extracted."""
@@ -74,21 +86,24 @@ def baseline_of(
             f"{doing}: expected a model of the same side, {sides[0]} pixels, found {sides[1]}. "
             f"Next: give another one."
         )
-    shared = tuple(
-        name
-        for name in names
-        if name in other.plugins and _extracts_alike(model.plugins[name], other.plugins[name])
-    )
+    known = [name for name in names if name in other.plugins]
+    shared = tuple(name for name in known if _extracts_alike(name, model, other))
     if not shared:
         raise UserInputError(
             f"{doing}: expected a condition of {', '.join(names)}, extracted in the same way, "
             f"found {', '.join(other.names) or 'none'}. Next: give another model."
         )
     draw = drawing_of(other, recipe, bfloat16=bfloat16)
-    return Baseline(label=label, names=shared, draw=draw, sha256=sha256)
+    apart = tuple(name for name in known if name not in shared)
+    return Baseline(label=label, names=shared, draw=draw, sha256=sha256, apart=apart)
 
 
-def _extracts_alike(one: ConditionPlugin, two: ConditionPlugin) -> bool:
-    """Whether two plugins take the same values of a picture, however they are dropped."""
-    settings = [plugin.config() | {"drop_prob": None} for plugin in (one, two)]
-    return type(one) is type(two) and settings[0] == settings[1]
+def _extracts_alike(name: str, one: ComposerModel, two: ComposerModel) -> bool:
+    """Whether two models take the same values of a picture, however often they drop them."""
+    ours, theirs = one.plugins[name], two.plugins[name]
+    if type(ours) is not type(theirs):
+        return False
+    side = one.config.resolution
+    if ours.scope == "local" and one.value_size(side, side) != two.value_size(side, side):
+        return False
+    return ours.config() | {"drop_prob": None} == theirs.config() | {"drop_prob": None}

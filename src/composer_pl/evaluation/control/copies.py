@@ -9,6 +9,8 @@ from torch import Tensor
 
 SIDE = 32
 """Pictures are compared at this side."""
+_NEAREST = 0.01
+"""Share of the unseen pictures that are called near."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +25,9 @@ class Copies:
         drawn_least: The nearest of all.
         unseen_median: Of unseen true pictures to their nearest training picture.
         unseen_least: The nearest of all.
-        share_nearer: Share of the generated ones nearer than the nearest hundredth of the unseen:
-            about 0.01 where there are no copies.
+        share_nearer: Share of the generated ones nearer than the nearest hundredth of the unseen.
+        share_by_chance: What that would be of further unseen pictures: 0.01 of very many, and more
+            of few, where the nearest hundredth lies beyond the nearest one.
         order: Rows of the generated pictures from the nearest on.
         where: The training picture nearest to each generated one.
     """
@@ -35,6 +38,7 @@ class Copies:
     unseen_median: float
     unseen_least: float
     share_nearer: float
+    share_by_chance: float
     order: Int[Tensor, " n"]
     where: Int[Tensor, " n"]
 
@@ -54,13 +58,16 @@ def find_copies(
     known = thumbnails(training)
     ours, where = nearest(thumbnails(drawn), known)
     theirs, _ = nearest(thumbnails(unseen), known)
+    count = len(theirs)
     return Copies(
         training=len(training),
         drawn_median=float(ours.median()),
         drawn_least=float(ours.min()),
         unseen_median=float(theirs.median()),
         unseen_least=float(theirs.min()),
-        share_nearer=float((ours < theirs.quantile(0.01)).float().mean()),
+        share_nearer=float((ours < theirs.quantile(_NEAREST)).float().mean()),
+        # The quantile lies at 1 + 0.01 (n - 1) in their order, of which each step is 1 / (n + 1).
+        share_by_chance=(1 + _NEAREST * (count - 1)) / (count + 1),
         order=ours.argsort().cpu(),
         where=where.cpu(),
     )

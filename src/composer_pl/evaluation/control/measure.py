@@ -56,6 +56,10 @@ class Rival:
     given: tuple[str, ...]
     draw: Draw
 
+    def alone(self, name: str) -> bool:
+        """Whether its pictures are drawn from that condition alone."""
+        return self.given == (name,)
+
 
 @dataclass(kw_only=True)
 class Control:
@@ -68,7 +72,8 @@ class Control:
             picture), `alone`, `floor` (the same pictures against the next picture's condition),
             `all given`, `blind` (pictures drawn from nothing), `blind floor` (those against the
             next picture's condition), `with b` for each other condition b that was given as well,
-            of the first pictures only, and those of rivals.
+            of the first pictures only, those of rivals, and `floor of` their pictures of a single
+            condition.
         pictures: `true pictures`, `nothing given`, a condition, `a + b` or `all given` -> 8-bit
             pictures.
         again: Condition -> pictures drawn a second time.
@@ -113,9 +118,15 @@ def measure_control(
         progress: Called with (pictures drawn, all of them).
 
     Raises:
-        UserInputError: There are fewer than two pictures, or the model answers NaN.
+        UserInputError: There are fewer than two pictures, no conditions, or the model answers NaN.
     """
     count = len(wanted)
+    if not names:
+        raise UserInputError(
+            "Measuring control: expected a condition that these pictures give, found none. Next: "
+            "name a model with conditions, pictures with captions, or fetch weights "
+            "(`composer-pl plugins fetch`)."
+        )
     if count < 2:
         raise UserInputError(
             f"Measuring control: expected at least 2 pictures, as the floor holds each against "
@@ -196,6 +207,11 @@ def with_arm(other: str) -> str:
     return f"with {other}"
 
 
+def floor_of(arm: str) -> str:
+    """The arm of scores that hold a rival's pictures against the next picture's condition."""
+    return f"{FLOOR} of {arm}"
+
+
 def _givens(names: Sequence[str], pairs: int) -> dict[str, tuple[tuple[str, ...], int]]:
     """Arm -> conditions given, and how many pictures (0: all)."""
     givens: dict[str, tuple[tuple[str, ...], int]] = {name: ((name,), 0) for name in names}
@@ -228,6 +244,7 @@ def _scored(
             order = (name, two) if list(names).index(name) < list(names).index(two) else (two, name)
             wanted[with_arm(two)] = (pair_name(*order), here)
         wanted |= {rival.arm: (rival.arm, here) for rival in rivals if name in rival.given}
+        wanted |= {floor_of(rival.arm): (rival.arm, other) for rival in rivals if rival.alone(name)}
         for arm, (source, target) in wanted.items():
             if source in shown:
                 pictures = shown[source]

@@ -5,6 +5,7 @@ choice whose weights are here is a judge that the model was not conditioned with
 plugin gets such judges as the shipped ones do.
 """
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,18 +29,24 @@ class Other:
         condition: Name in the model.
         key: `condition:argument=choice`.
         extraction: Holds the other plugin under that name.
+        independent: Whether it is another network, or another method, and not the model's own one
+            with a number changed.
     """
 
     condition: str
     key: str
     extraction: Extraction
+    independent: bool = True
 
 
 def choices(plugin: ConditionPlugin) -> list[tuple[str, str]]:
     """Arguments and choices that name another network than the plugin uses."""
     if not plugin.weights:
         return []
-    hints = get_type_hints(type(plugin).__init__)
+    try:
+        hints = get_type_hints(type(plugin).__init__)
+    except Exception:  # a stranger's annotations may name what is imported for type checkers alone
+        return []
     return [
         (argument, choice)
         for argument, present in plugin.config().items()
@@ -82,6 +89,8 @@ def other_of(
 ) -> Other:
     """A judge of the same class with other arguments; what is not named takes its default.
 
+    What has no default is as the model has it.
+
     Args:
         name: The condition.
         plugin: As the model has it.
@@ -96,19 +105,32 @@ def other_of(
         n: Path(v).name if isinstance(v, str) and "/" in v else v for n, v in arguments.items()
     }
     told = ", ".join(f"{argument}={value}" for argument, value in shown.items())
+    own = plugin.config()
     try:
-        other = type(plugin)(**arguments)
+        other = type(plugin)(**{**{n: own[n] for n in _required(plugin)}, **arguments})
     except TypeError as error:
         raise ConfigError(
             f"Building a judge of {name!r} with {told}: expected arguments of "
-            f"{type(plugin).__name__} ({', '.join(plugin.config())}), found: {error}. "
+            f"{type(plugin).__name__} ({', '.join(own)}), found: {error}. "
             f"Next: correct the argument."
         ) from error
-    if other.config() | {"drop_prob": 0} == plugin.config() | {"drop_prob": 0}:
+    changed = {n: (own[n], value) for n, value in other.config().items() if value != own[n]}
+    changed.pop("drop_prob", None)
+    if not changed:
         raise ConfigError(
             f"Building a judge of {name!r} with {told}: expected another extractor than the "
             f"model's, found the same. Next: give another choice."
         )
     extraction = Extraction({name: other}, value_size=value_size)
     extraction.extractor(name, torch.device("cpu"))  # what is missing shows now
-    return Other(condition=name, key=f"{name}:{told}", extraction=extraction)
+    # A text names a network, a method or a file; a number tunes the one that the model has.
+    independent = any(isinstance(value, str) for values in changed.values() for value in values)
+    return Other(
+        condition=name, key=f"{name}:{told}", extraction=extraction, independent=independent
+    )
+
+
+def _required(plugin: ConditionPlugin) -> list[str]:
+    """Arguments of a plugin that have no default."""
+    parameters = inspect.signature(type(plugin)).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty and p.kind is p.KEYWORD_ONLY]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from composer_pl.evaluation.control.baselines import Baseline
 from composer_pl.evaluation.control.copies import Copies
-from composer_pl.evaluation.control.measure import ALL, NONE, TRUTH, Control
+from composer_pl.evaluation.control.measure import ALL, ALONE, NONE, TRUTH, Control
 from composer_pl.evaluation.control.quality import Quality
 from composer_pl.evaluation.control.results import Line, beside, counted_lines, pair_way, verdicts
 from composer_pl.evaluation.report import Cell, Grid, Part, Table
@@ -20,8 +20,8 @@ _CELL = 96
 _NEIGHBOURS = 20
 
 _ABOUT = (
-    "Each picture is drawn from conditions of a true picture that the model was not trained on, "
-    "and scored by how well it obeys them: 1 is best. The floor is the score of the same pictures "
+    "Each picture is drawn from conditions of a true picture and scored by how well it obeys them: "
+    "1 is best. The floor is the score of the same pictures "
     "against another picture's condition, the ceiling that of the true picture at the model's "
     "side. The way says how far the pictures come from the one to the other. Blind pictures know "
     "nothing: their way above their own floor is 0 but for chance. The judge in the first table "
@@ -122,27 +122,30 @@ def _every(lines: Sequence[Line]) -> Table:
 
 
 def _baselines(control: Control, lines: Sequence[Line], baselines: Sequence[Baseline]) -> Table:
-    ways = {(line.scorer.condition, line.scorer.name): line.way for line in lines}
-    counted = {(line.scorer.condition, line.scorer.name) for line in counted_lines(lines)}
+    counted = [line.scorer for line in counted_lines(lines)]
     rows: list[list[Cell]] = [
         [
-            *who,
+            found.scorer.condition,
+            found.scorer.name,
             found.baseline.label,
+            ALONE if found.given == ALONE else f"all {len(found.baseline.names)}",
             found.way,
-            ways[who],
-            found.ahead,
+            "-" if found.own is None else found.own,
+            "-" if found.ahead is None else found.ahead,
         ]
         for found in beside(control, baselines)
-        if (who := (found.scorer.condition, found.scorer.name)) in counted
+        if found.scorer in counted
     ]
-    columns = ["condition", "judge", "baseline", "its way", "way of the model", "model ahead by"]
+    columns = ["condition", "judge", "baseline", "given", "its way", "way of the model"]
+    columns.append("model ahead by")
     return Table(
         "Baselines",
         columns,
         rows,
-        note="Each condition given alone, from the same values and noise; floor and ceiling are "
-        "those of the model that is measured.",
-        formats=dict.fromkeys(columns[3:], ".0%"),
+        note="From the same values and noise: each condition alone, and all that the baseline and "
+        "the model share. Its way begins at the floor of its own pictures. No way of the model "
+        "stands where it would be given other conditions.",
+        formats=dict.fromkeys(columns[4:], ".0%"),
     )
 
 
@@ -203,14 +206,15 @@ def _copies(copies: Mapping[str, Copies]) -> Table:
         ]
         for arm, found in copies.items()
     ]
-    training = next(iter(copies.values())).training
+    one = next(iter(copies.values()))
     return Table(
         "Copies of training pictures",
         ["given", "median", "least", "median, unseen", "least, unseen", "nearer"],
         rows,
-        note=f"Distance to the nearest of {training} training pictures (root mean square at 32 "
-        "px), of drawn pictures and of true ones that were not trained on. Nearer: share of the "
-        "drawn ones closer than the closest hundredth of those; about 1% where nothing is copied.",
+        note=f"Distance to the nearest of {one.training} training pictures (root mean square at 32 "
+        "px), of drawn pictures and of the true ones that they were drawn from (unseen, if they "
+        "were not trained on). Nearer: share of the drawn ones closer than the closest hundredth "
+        f"of those; by chance {one.share_by_chance:.1%} of as few.",
         formats={"nearer": ".1%"},
     )
 

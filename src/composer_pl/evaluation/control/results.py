@@ -1,9 +1,11 @@
-"""What was measured, as numbers with intervals: ways, pairs, sentences, measurements."""
+"""What was measured, as numbers with intervals: ways, pairs, baselines, and the result in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+
+import torch
+from torch import Tensor
 
 from composer_pl.evaluation.control.baselines import Baseline
 from composer_pl.evaluation.control.measure import (
@@ -14,15 +16,19 @@ from composer_pl.evaluation.control.measure import (
     CEILING,
     FLOOR,
     Control,
+    floor_of,
     with_arm,
 )
-from composer_pl.evaluation.control.quality import Quality
 from composer_pl.evaluation.control.scorers import Scorer
-from composer_pl.evaluation.intervals import Interval, mean_interval, way_interval
-from composer_pl.evaluation.measurement import Measurement
+from composer_pl.evaluation.intervals import (
+    Interval,
+    interval_of,
+    mean_interval,
+    mean_of,
+    resampled_means,
+    way_interval,
+)
 
-PROTOCOL = "control"
-OVER = "over pictures"
 LEAST_WAY = 0.1
 """A condition whose whole interval lies below this share of the way is called ignored."""
 
@@ -88,35 +94,57 @@ class Beside:
     Attributes:
         baseline: Which.
         scorer: Who says so.
-        way: How far its pictures lie, between floor and ceiling of the model.
-        ahead: How much farther the model's pictures lie, picture by picture.
+        given: `ALONE`, or `ALL`: all that the baseline is given.
+        way: How far its pictures lie, above their own floor.
+        own: How far those of the model lie; None where the model is given other conditions.
+        ahead: How much farther those of the model lie, pictures resampled together; None as `own`.
     """
 
     baseline: Baseline
     scorer: Scorer
+    given: str
     way: Interval
-    ahead: Interval
+    own: Interval | None
+    ahead: Interval | None
 
 
 def beside(control: Control, baselines: Sequence[Baseline]) -> list[Beside]:
-    """What baselines reach, one line for each of their conditions and its scorers."""
+    """What baselines reach, a line for each of their conditions alone, and one with all given.
+
+    A way is what it would be if the baseline were the model that is measured: one that ignores its
+    conditions is at 0, however easy its pictures make it to fit any condition.
+    """
     found = []
     for scorer in control.scorers:
         scores = _scores(control, scorer)
-        floor, ceiling = scores[FLOOR], scores[CEILING]
         for baseline in baselines:
-            own = scores.get(baseline.arm(scorer.condition))
-            if own is not None:
-                ahead = way_interval(scores[ALONE], floor, ceiling, own_floor=own)
-                way = way_interval(own, floor, ceiling)
-                found.append(Beside(baseline=baseline, scorer=scorer, way=way, ahead=ahead))
+            alike = set(baseline.names) == set(control.names)
+            for given, arm in ((ALONE, scorer.condition), (ALL, ALL)):
+                theirs = scores.get(baseline.arm(arm))
+                if theirs is None:
+                    continue
+                floor = scores[floor_of(baseline.arm(scorer.condition))]
+                own, ahead = None, None
+                if given == ALONE or alike:
+                    own = way_interval(scores[given], scores[FLOOR], scores[CEILING])
+                    ahead = _ahead(scores, scores[given], theirs, floor)
+                found.append(
+                    Beside(
+                        baseline=baseline,
+                        scorer=scorer,
+                        given=given,
+                        way=way_interval(theirs, floor, scores[CEILING]),
+                        own=own,
+                        ahead=ahead,
+                    )
+                )
     return found
 
 
 def verdicts(lines: Sequence[Line]) -> list[str]:
     """The result in words, for the report and the terminal."""
     said = []
-    best = _counted(lines)
+    best = counted_lines(lines)
     ignored = [line for line in best if line.ignored]
     if ignored:
         names = ", ".join(f"{line.scorer.condition} ({line.scorer.name})" for line in ignored)
@@ -138,97 +166,29 @@ def verdicts(lines: Sequence[Line]) -> list[str]:
 
 def counted_lines(lines: Sequence[Line]) -> list[Line]:
     """For each condition the line that counts: its first independent judge, or its own word."""
-    return _counted(lines)
-
-
-def control_measurements(
-    lines: Sequence[Line],
-    quality: Mapping[str, Quality],
-    control: Control,
-    settings: Mapping[str, Any],
-    baselines: Sequence[Baseline] = (),
-) -> list[Measurement]:
-    """Every number as a measurement; undefined ones are left out.
-
-    Args:
-        lines: From `lines_of`.
-        quality: Arm -> how its pictures look.
-        control: What was measured.
-        settings: What made the numbers, see `Measurement`.
-        baselines: Other models that were measured too.
-    """
-    found: list[tuple[str, Interval, int, dict[str, Any]]] = []
+    best: dict[str, Line] = {}
     for line in lines:
-        scorer = line.scorer
-        facts = {
-            "condition": scorer.condition,
-            "scorer": scorer.name,
-            "independent": scorer.independent,
-        }
-        told = {
-            "floor": line.floor,
-            "alone": line.alone,
-            "ceiling": line.ceiling,
-            "way": line.way,
-            "all given": line.whole,
-            "way, all given": line.whole_way,
-            "blind": line.blind,
-            "blind way": line.blind_way,
-        }
-        for what, interval in told.items():
-            if interval is not None:
-                name = f"{scorer.condition} by {scorer.name}: {what}"
-                company = {"conditions": control.names} if what.endswith("all given") else {}
-                found.append((name, interval, len(control), facts | company))
-        for other in control.names:
-            if (way := pair_way(control, scorer, other)) is not None:
-                name = f"{scorer.condition} by {scorer.name}: way, with {other}"
-                count = len(control.scores[scorer.condition, scorer.name, with_arm(other)])
-                found.append((name, way, count, facts | {"with": other}))
-    for other in beside(control, baselines):
-        name = f"{other.scorer.condition} by {other.scorer.name}"
-        facts = {"baseline": other.baseline.sha256, "scorer": other.scorer.name}
-        label = other.baseline.label
-        told = {f"way, {label}": other.way, f"way ahead of {label}": other.ahead}
-        for what, interval in told.items():
-            found.append((f"{name}: {what}", interval, len(control), facts))
-    for arm, one in quality.items():
-        plain = {
-            "variety": one.variety,
-            "kernel distance": one.kernel,
-            "precision": one.precision,
-            "recall": one.recall,
-        }
-        for what, value in plain.items():
-            if value is not None:
-                found.append((f"{arm}: {what}", Interval(value, value, value), len(control), {}))
-        if one.spread is not None:
-            found.append((f"{arm}: spread", one.spread, len(control.again[arm]), {}))
-    return [
-        _measurement(name, interval, count, {**settings, **facts})
-        for name, interval, count, facts in found
-        if isfinite(interval.value)
-    ]
+        present = best.get(line.scorer.condition)
+        if present is None or (line.scorer.independent and not present.scorer.independent):
+            best[line.scorer.condition] = line
+    return list(best.values())
 
 
-def _measurement(
-    name: str, interval: Interval, count: int, settings: Mapping[str, Any]
-) -> Measurement:
-    whole = isfinite(interval.low) and interval.low < interval.high and interval.value in interval
-    return Measurement(
-        protocol=PROTOCOL,
-        measure=name,
-        value=interval.value,
-        low=interval.low if whole else None,
-        high=interval.high if whole else None,
-        interval=OVER if whole else "none",
-        count=count,
-        of_protocol=True,
-        settings=settings,
-    )
+def _ahead(scores: Mapping[str, Tensor], own: Tensor, theirs: Tensor, floor: Tensor) -> Interval:
+    """The way of the model's pictures minus that of a baseline's, by its own floor."""
+    values = {"own": own, "theirs": theirs, "own floor": scores[FLOOR], "floor": floor}
+    values["ceiling"] = scores[CEILING]
+    means = {name: torch.tensor(mean_of(value)) for name, value in values.items()}
+
+    def apart(of: Mapping[str, Tensor]) -> Tensor:
+        length, other = of["ceiling"] - of["own floor"], of["ceiling"] - of["floor"]
+        way, behind = (of["own"] - of["own floor"]) / length, (of["theirs"] - of["floor"]) / other
+        return torch.where((length == 0) | (other == 0), torch.nan, way - behind)
+
+    return interval_of(apart(resampled_means(values)), float(apart(means)))
 
 
-def _scores(control: Control, scorer: Scorer) -> dict[str, Any]:
+def _scores(control: Control, scorer: Scorer) -> dict[str, Tensor]:
     own = (scorer.condition, scorer.name)
     return {arm: score for (*who, arm), score in control.scores.items() if tuple(who) == own}
 
@@ -248,12 +208,3 @@ def _line(control: Control, scorer: Scorer) -> Line:
         blind=mean_interval(scores[BLIND]),
         blind_way=way_interval(scores[BLIND], floor, ceiling, own_floor=scores[BLIND_FLOOR]),
     )
-
-
-def _counted(lines: Sequence[Line]) -> list[Line]:
-    best: dict[str, Line] = {}
-    for line in lines:
-        present = best.get(line.scorer.condition)
-        if present is None or (line.scorer.independent and not present.scorer.independent):
-            best[line.scorer.condition] = line
-    return list(best.values())

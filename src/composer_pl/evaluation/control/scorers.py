@@ -79,11 +79,7 @@ def panel(
         plugin = extraction.plugins[name]
         kind = kind_of(name, plugin)
         found = scene_scorers(name, plugin, kind) if scenes else photo_scorers(name, plugin, kind)
-        further = [
-            other_scorer(other.extraction, name, key=other.key)
-            for other in others
-            if other.condition == name
-        ]
+        further = [other_scorer(other) for other in others if other.condition == name]
         # A network that finds the condition itself says more than a plain measure of photos.
         found = found + further if scenes else further + found
         scorers += [*found, own_scorer(extraction, name)]
@@ -99,19 +95,15 @@ def own_scorer(extraction: Extraction, name: str) -> Scorer:
     return Scorer(condition=name, name=OWN, independent=False, score=score)
 
 
-def other_scorer(extraction: Extraction, name: str, *, key: str) -> Scorer:
-    """The word of another extractor, on what it finds itself in the true picture.
-
-    Args:
-        extraction: Holds the other plugin under the condition's name.
-        name: The condition.
-        key: Name of the scorer, and of its values in `Wanted.judged`.
-    """
+def other_scorer(other: Other) -> Scorer:
+    """The word of another extractor, on what it finds itself in the true picture."""
+    name = other.condition
 
     def score(shown: Shown, wanted: Wanted) -> Score:
-        return adherence(extraction, name, shown.pictures, wanted.judged[key]).float()
+        return adherence(other.extraction, name, shown.pictures, wanted.judged[other.key]).float()
 
-    return Scorer(condition=name, name=key.partition(":")[2], independent=True, score=score)
+    title = other.key.removeprefix(f"{name}:")
+    return Scorer(condition=name, name=title, independent=other.independent, score=score)
 
 
 def scene_scorers(name: str, plugin: ConditionPlugin, kind: str) -> list[Scorer]:

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from composer_pl.conditions.extraction import Extraction
+from composer_pl.data.dataset import CutConfig, PictureDataset, collate
 from composer_pl.data.division import choose
+from composer_pl.data.sampler import VALIDATION_EPOCH, SampleRef
 from composer_pl.data.scenes.captions import caption
 from composer_pl.data.scenes.description import Scene
 from composer_pl.data.scenes.rules import SceneRules
@@ -20,12 +21,13 @@ from composer_pl.data.sources import SourceConfig, list_source
 from composer_pl.errors import ComposerPLError, UserInputError
 from composer_pl.evaluation.control.others import Other
 from composer_pl.evaluation.control.pictures import SceneTruth, Wanted, to_bytes
-from composer_pl.evaluation.samples import Samples, extracted, folder_samples, scene_samples
+from composer_pl.evaluation.samples import Samples, extracted, scene_samples
 from composer_pl.evaluation.scenes.rendered import render_scenes
 from composer_pl.evaluation.scenes.truth import Truth, claimed_pairs, whole_truth
 
 _TEXTS = 5  # captions that a scene has, as data and as a COCO root
 _BATCH = 32
+_BLOCK = 256  # training pictures read at once
 
 
 def wanted_of(
@@ -79,12 +81,6 @@ def scene_truth(scenes: Sequence[Scene], texts: Sequence[str]) -> SceneTruth:
         claims = claimed_pairs([scene], number=own[0] if own else 0)
         claimed.append(claims if own else torch.zeros_like(claims))
     return SceneTruth(truth=Truth.joined(parts), claimed=torch.cat(claimed))
-
-
-def rendered_scenes(facts: dict[str, Any], rules: SceneRules | None = None) -> list[Scene]:
-    """The scenes of `scene_samples`, by its facts and the rules that it was given."""
-    sampler = SceneSampler(facts["seed"], rules or SceneRules(max_objects=3))
-    return [sampler.scene(i) for i in range(facts["first"], facts["first"] + facts["count"])]
 
 
 def root_scenes(
@@ -142,15 +138,27 @@ def training_pictures(
         UserInputError: There are none, or the folder cannot be read.
     """
     if root:
-        count = len(list_source(SourceConfig(root=root)).records)
-        found = folder_samples(
-            root, count, resolution=resolution, canvas=resolution, captioned=False
+        cut = CutConfig(canvas=resolution, resolution=resolution)
+        records = list_source(SourceConfig(root=root)).records
+        dataset = PictureDataset(records, range(len(records)), cut=cut, seed=0)
+        blocks = _blocks(len(records))
+        images = (
+            collate(dataset.__getitems__([SampleRef(VALIDATION_EPOCH, slot) for slot in block]))
+            for block in blocks
         )
     elif scenes and scenes > 0:
-        found = scene_samples(scenes, resolution=resolution, first=0)
+        images = (
+            scene_samples(len(block), resolution=resolution, first=block.start).batch
+            for block in _blocks(scenes)
+        )
     else:
         raise UserInputError(
             f"Looking for copies: expected at least one training picture, found {scenes}. "
             f"Next: ask for more."
         )
-    return to_bytes(found.batch["image"])
+    # Block by block: of 18,000 scenes the canvases alone are 3.5 GB.
+    return torch.cat([to_bytes(batch["image"]) for batch in images])
+
+
+def _blocks(count: int) -> list[range]:
+    return [range(first, min(first + _BLOCK, count)) for first in range(0, count, _BLOCK)]
