@@ -11,32 +11,101 @@ import pytest
 from composer_pl.cli import COMMANDS, RAW
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("*/*/README.md")]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(ROOT.glob("benchmarks/**/README.md")),
+    *sorted(ROOT.glob("plugins/**/README.md")),
+    *sorted(ROOT.glob("src/composer_pl/*/*/README.md")),
+]
 
 
-def commands():
+def typed(document):
+    """What a document tells to type: lines of code blocks, and pieces of code inside sentences."""
+    text = document.read_text().replace("\\\n", " ")
+    blocks = re.findall(r"^```(?:console|sh|bash)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    blocks += re.findall(r"^ {4}(\S.*)$", prose, re.MULTILINE)
+    lines = [line.removeprefix("$ ").strip() for block in blocks for line in block.splitlines()]
+    return lines, re.findall(r"`([^`]+)`", prose)
+
+
+def commands(whole):
     for document in DOCUMENTS:
-        text = document.read_text().replace("\\\n", " ")
-        for line in re.findall(r"^\$ (composer-pl .*)$", text, re.MULTILINE):
-            yield pytest.param(line, id=f"{document.parent.name}: {line[:50]}")
+        for line in typed(document)[0 if whole else 1]:
+            line = line.split(" #")[0].replace("...", "").strip()
+            if re.match(r"composer-pl [a-z]", line):
+                yield pytest.param(line, id=f"{document.parent.name}: {line[:50]}")
 
 
-@pytest.mark.parametrize("line", list(commands()))
-def test_commands_are_accepted_by_their_parser(line):
+def options_of(parser):
+    """Every option that a parser or one of its subcommands has."""
+    found = set(parser._option_string_actions)
+    for action in parser._actions:
+        for child in (action.choices or {}).values() if isinstance(action.choices, dict) else ():
+            found |= options_of(child)
+    return found
+
+
+def parser_of(name):
     from importlib import import_module
 
     from composer_pl.cli.parser import ComposerParser
 
-    name, *arguments = shlex.split(line.split("  #")[0])[1:]
+    parser = ComposerParser(prog=f"composer-pl {name}")
+    import_module(COMMANDS[name][0]).add_arguments(parser)
+    return parser
+
+
+@pytest.mark.parametrize("line", list(commands(whole=True)))
+def test_commands_are_accepted_by_their_parser(line):
+    name, *arguments = shlex.split(line)[1:]
     assert name in COMMANDS
     if name in RAW:
         for config in re.findall(r"configs/\S+", line):
             assert (ROOT / config).is_file()
         return
-    module = import_module(COMMANDS[name][0])
-    parser = ComposerParser(prog=f"composer-pl {name}")
-    module.add_arguments(parser)
-    parser.parse_args(arguments)
+    parser_of(name).parse_args(arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "line", [line for line in commands(whole=True) if "composer-pl fit" in line.values[0]]
+)
+def test_settings_of_trainings_exist(line, monkeypatch):
+    from composer_pl.cli.fit import configured
+
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(line)[2:]
+    theirs = [
+        i for i, word in enumerate(words) if word == "--config" and not Path(words[i + 1]).is_file()
+    ]
+    arguments = [word for i, word in enumerate(words) if i not in theirs and i - 1 not in theirs]
+    assert configured(arguments, prog="composer-pl fit").config["model"]
+
+
+@pytest.mark.parametrize("line", list(commands(whole=False)))
+def test_commands_inside_sentences_have_the_options_that_they_name(line):
+    name, *arguments = shlex.split(line)[1:]
+    assert name in COMMANDS
+    if name not in RAW:
+        named = {word.split("=")[0] for word in arguments if word.startswith("-")}
+        assert named <= options_of(parser_of(name))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_scripts_and_targets_exist_with_their_options(document):
+    makefile = (ROOT / "Makefile").read_text()
+    shared = (ROOT / "benchmarks" / "rounds.py").read_text()
+    for line in [command for part in typed(document) for command in part]:
+        line = re.sub(r"[\[\]]", "", line.split(" #")[0])
+        for target in re.findall(r"^make ([a-z-]+)", line):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), line
+        for script, arguments in re.findall(r"\bpython (benchmarks/\S+\.py)(.*)", line):
+            source = (ROOT / script).read_text() + shared
+            for option in re.findall(r"(?<=\s)--?[a-z][a-z0-9-]*", arguments):
+                assert f'"{option}"' in source, f"{script} {option}"
 
 
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
@@ -86,8 +155,17 @@ def test_the_photos_page_shows_commands_without_places_of_this_machine(tmp_path,
     assert str(tmp_path) not in page
 
 
+def anchors(document):
+    """The names by which GitHub links to the headings of a document."""
+    heads = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(document):
-    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
         if "://" not in target:
-            assert (document.parent / target).exists(), target
+            place, _, anchor = target.partition("#")
+            other = document.parent / place if place else document
+            assert other.exists(), target
+            assert not anchor or anchor in anchors(other), target
