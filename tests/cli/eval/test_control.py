@@ -169,6 +169,7 @@ def test_scenes_are_judged_by_their_truth(folder, capsys):
         (["--baseline", "blind"], "found none"),
         (["--baseline", "model", "--baseline", "model"], "'model' twice"),
         (["--features", "inceptionn"], "inceptionn"),
+        (["--device", "nowhere"], "Choosing the device"),
         (["--judge", "sketch.edges=other"], "expected arguments of FakeLocal"),
         (["--judge", "warmth.x=1"], "warmth"),
         (["--judge", "sketch"], "Reading --judge"),

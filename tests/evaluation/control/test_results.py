@@ -99,6 +99,20 @@ def test_the_independent_judge_counts_and_its_absence_is_said(control):
     assert "in 3 of 3 rows" in said
 
 
+def test_few_pictures_that_all_fail_are_no_proof_that_a_condition_is_ignored(control):
+    """None of 4 pictures says nothing of a share of a tenth; none of 40 does."""
+    few = Control(
+        names=control.names,
+        scorers=control.scorers,
+        scores={key: score[:4] for key, score in control.scores.items()},
+        pictures={arm: pictures[:4] for arm, pictures in control.pictures.items()},
+    )
+    warmth = lines_of(few)[2]
+    assert warmth.way.high == pytest.approx(0, abs=1e-5)
+    assert not warmth.ignored
+    assert lines_of(control)[2].ignored
+
+
 def test_only_company_hangs_on_the_other_conditions(control):
     found = control_measurements(lines_of(control), {}, control, {"seed": 0})
     told = {m.measure: m.settings.get("conditions") for m in found}

@@ -108,13 +108,13 @@ def run(args: argparse.Namespace) -> int:
     out = check_output(args.out)
     check_numbers(args, pairs=0, again=0, batch=1)
     recipe = replace(recipe_from_options(args), max_batch=args.batch)
-    network = feature_network(args.features, device=args.device)
     composer = Composer.from_pretrained(
         args.ckpt,
         device=args.device,
         averaged=not args.raw_weights,
         settings=parse_settings(args.set),
     )
+    network = feature_network(args.features, device=composer.device)
     extraction = composer.decomposer.extraction
     names = chosen_names(args.conditions, composer, doing="Measuring control")
     chosen_names(",".join(recipe.conditions), composer, doing="Reading the recipe")

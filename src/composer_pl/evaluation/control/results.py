@@ -47,6 +47,7 @@ class Line:
         whole_way: How far that lies.
         blind: Of pictures that know nothing.
         blind_way: How far that lies above its own floor: 0 but for chance.
+        pictures: How many have a score.
     """
 
     scorer: Scorer
@@ -58,11 +59,17 @@ class Line:
     whole_way: Interval | None
     blind: Interval
     blind_way: Interval
+    pictures: int
 
     @property
     def ignored(self) -> bool:
-        """Whether the pictures do not show the condition."""
-        return self.way.high < LEAST_WAY
+        """Whether the pictures do not show the condition.
+
+        Resamples of scores that are all alike say nothing of chance: what none of n pictures shows,
+        up to 3 / n of others may.
+        """
+        unseen = 3 / self.pictures if self.way.low == self.way.high else 0.0
+        return self.way.high + unseen < LEAST_WAY
 
     @property
     def blind_at_floor(self) -> bool:
@@ -207,4 +214,5 @@ def _line(control: Control, scorer: Scorer) -> Line:
         whole_way=None if whole is None else way_interval(whole, floor, ceiling),
         blind=mean_interval(scores[BLIND]),
         blind_way=way_interval(scores[BLIND], floor, ceiling, own_floor=scores[BLIND_FLOOR]),
+        pictures=int(scores[ALONE].isfinite().sum()),
     )
