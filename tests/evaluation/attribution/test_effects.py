@@ -15,6 +15,8 @@ from composer_pl.evaluation.attribution.losses import (
     band_timesteps,
     coalition_losses,
 )
+from composer_pl.evaluation.attribution.reporting import attribution_parts
+from composer_pl.evaluation.report import Table
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.sampling import sample_keys
 from composer_pl.randomness import keyed_normal
@@ -157,6 +159,20 @@ def test_no_conditions_and_numbers_below_one_are_refused(pictures):
         attribute(build(), pictures, {}, KEYS, AttributionPlan())
     with pytest.raises(UserInputError, match="orders must be at least 1, found 0"):
         AttributionPlan(orders=0)
+
+
+def test_names_of_bands_hold_the_timesteps_that_are_drawn_in_them(pictures, values):
+    """Also where the bands do not divide the schedule."""
+    model = build()
+    plan = AttributionPlan(bands=3, orders=1)
+    effects = attribute(model, pictures, values, KEYS, plan)
+    parts = attribution_parts(effects, num_timesteps=1000)
+    table = next(p for p in parts if isinstance(p, Table) and p.title.startswith("Shapley"))
+    assert table.columns[1:4] == ["t 0-333", "t 333-666", "t 666-999"]
+    drawn = band_timesteps(sample_keys(0, 2000), bands=3, draws=1, num_timesteps=1000)[..., 0]
+    for band, (first, last) in enumerate(((0, 333), (333, 666), (666, 999))):
+        assert drawn[:, band].min() == first
+        assert drawn[:, band].max() == last
 
 
 def test_timesteps_fill_every_part_of_every_band():

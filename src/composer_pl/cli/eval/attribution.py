@@ -4,12 +4,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from composer_pl.cli.eval.frame import progress_line
+from composer_pl.cli.eval.frame import progress_line, subject_settings, write_results
 from composer_pl.cli.eval.sample_options import (
     add_subject_arguments,
+    check_numbers,
     chosen_names,
     load_subjects,
     samples_of,
+    shared_names,
 )
 
 if TYPE_CHECKING:
@@ -45,31 +47,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Attribute, write the report and the numbers, say where they lie."""
-    from composer_pl.cli.eval.compare import RESULTS
-    from composer_pl.cli.output import check_output, writing
+    from composer_pl.cli.output import check_output
     from composer_pl.evaluation.attribution.reporting import (
         attribution_measurements,
         attribution_parts,
     )
-    from composer_pl.evaluation.measurement import Measurement, append_measurements
-    from composer_pl.evaluation.report import Part, write_report
+    from composer_pl.evaluation.measurement import Measurement
+    from composer_pl.evaluation.report import Part
 
     out = check_output(args.out)
+    check_numbers(args, batch=1)
     subjects = load_subjects(args)
     main = subjects[args.ckpt]
     names = chosen_names(args.conditions, main, doing=DOING)
-    plans = {
-        subject: _plan(args, [name for name in composer.names if name in names])
-        for subject, composer in subjects.items()
-    }
+    known = shared_names(subjects, names, doing=DOING)
+    plans = {subject: _plan(args, shared) for subject, shared in known.items()}
     samples = samples_of(args, main)
     parts: list[Part] = [*samples.notes]
     measurements: list[Measurement] = []
     facts: dict[str, Any] = {}
     told = ""
     for subject, composer in subjects.items():
-        known = [name for name in names if name in composer.names]
-        effects, notes = _effects(composer, samples, known, plans[subject], subject)
+        effects, notes = _effects(composer, samples, known[subject], plans[subject], subject)
         settings = _settings(composer, samples, plans[subject], effects)
         timesteps = composer.model.process_config.num_timesteps
         label = subject if len(subjects) > 1 else ""
@@ -77,10 +76,8 @@ def run(args: argparse.Namespace) -> int:
         measurements += attribution_measurements(effects, settings, num_timesteps=timesteps)
         facts[subject] = settings
         told = told or _told(effects)
-    with writing(out):
-        write_report(out, f"What the conditions of {args.ckpt} are worth", parts, facts=facts)
-        (out / RESULTS).unlink(missing_ok=True)  # as the report replaces an earlier one
-        append_measurements(out / RESULTS, measurements)
+    title = f"What the conditions of {args.ckpt} are worth"
+    write_results(out, title, parts, facts=facts, measurements=measurements)
     print(f"{out / 'report.html'}: {told}")
     return 0
 
@@ -132,18 +129,13 @@ def _settings(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from composer_pl.composing.identity import machine_facts
-
-    machine = machine_facts(composer.model.plugins, effects.names, composer.device)
     asked = asdict(plan)
-    batch = asked.pop("max_batch")
+    context = {"max_batch": asked.pop("max_batch"), "forwards": effects.forwards}
     return {
-        "model": composer.identity["base"],
+        **subject_settings(composer, effects.names, context),
         "data": samples.facts,
         "conditions": list(effects.names),
         "plan": asked,
-        "versions": machine.pop("versions"),
-        "context": {**machine, "max_batch": batch, "forwards": effects.forwards},
     }
 
 

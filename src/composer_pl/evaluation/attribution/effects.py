@@ -117,16 +117,18 @@ def attribute(
         progress: Called with (finished rows, all rows).
 
     Raises:
-        UserInputError: There are no conditions, or too many to ask every subset.
+        UserInputError: There are no conditions, too many to ask every subset, or more bands than
+            timesteps.
     """
     names, players = tuple(values), len(values)
     _check_players(names, plan)
-    timesteps = band_timesteps(
-        keys,
-        bands=plan.bands,
-        draws=plan.draws,
-        num_timesteps=model.process_config.num_timesteps,
-    )
+    steps = model.process_config.num_timesteps
+    if plan.bands > steps:
+        raise UserInputError(
+            f"Attributing the loss to conditions: expected at most as many bands as the model has "
+            f"timesteps, {steps}, found {plan.bands}. Next: ask for fewer."
+        )
+    timesteps = band_timesteps(keys, bands=plan.bands, draws=plan.draws, num_timesteps=steps)
     orders = None
     if plan.orders is not None:
         orders = [

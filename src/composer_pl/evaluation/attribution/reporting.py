@@ -148,6 +148,9 @@ def _by_band(effect: Float[Tensor, "b bands"]) -> list[Interval]:
 
 
 def _bands(effects: Effects, num_timesteps: int) -> list[str]:
+    """Names of bands by the timesteps that they hold; one that two share is in both names."""
     count = effects.none.shape[1]
-    ends = [round(i * num_timesteps / count) for i in range(count + 1)]
-    return [f"t {ends[i]}-{ends[i + 1] - 1}" for i in range(count)]
+    return [
+        f"t {i * num_timesteps // count}-{-(-(i + 1) * num_timesteps // count) - 1}"
+        for i in range(count)
+    ]
