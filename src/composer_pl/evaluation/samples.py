@@ -20,12 +20,10 @@ from composer_pl.data.scenes.rules import SceneRules
 from composer_pl.data.scenes.source import RENDERER_VERSION, SceneConfig, SceneSource
 from composer_pl.data.sources import SourceConfig, list_source
 from composer_pl.errors import MissingDependencyError, MissingWeightsError, UserInputError
+from composer_pl.evaluation.scenes.rendered import UNSEEN
 from composer_pl.models.base import ComposerModel
 from composer_pl.randomness import derive_key
 from composer_pl.types import Batch
-
-UNSEEN = 10_000_000
-"""Scenes from here on are in no training set of a shipped model."""
 
 SCENE_SIDE = 128
 """Least side at which scenes are rendered; shipped models were trained on scenes of this size."""
@@ -171,6 +169,7 @@ def pixel_values(
     names: Sequence[str],
     *,
     seed: int = 0,
+    first: int = 0,
 ) -> dict[str, Tensor]:
     """Conditions of pictures that are at hand, on their device.
 
@@ -180,9 +179,11 @@ def pixel_values(
         texts: One caption a picture.
         names: Which conditions.
         seed: Of masks and grey weights.
+        first: Number of the first picture; what is drawn for one hangs on its number alone.
     """
     count = len(pixels)
-    keys = torch.tensor([derive_key(seed, "values", i) for i in range(count)], dtype=torch.int64)
+    numbers = range(first, first + count)
+    keys = torch.tensor([derive_key(seed, "values", i) for i in numbers], dtype=torch.int64)
     source = pixels.float() / 127.5 - 1
     batch = Batch(
         source=source,

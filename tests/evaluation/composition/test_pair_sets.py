@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fakes import FakeCaption, FakeGlobal, FakeLocal
+from fakes import FakeCaption, FakeGlobal, FakeLocal, FakeRandom
 from tiny import TINY
 
 from composer_pl.diffusion.process import ProcessConfig
@@ -99,6 +99,27 @@ def test_models_draw_from_the_values_of_the_sources_and_the_blind_one_from_nothi
     torch.testing.assert_close(drawn["model"][:, 1, 0, 0], expected)
     assert [sorted(values) for values in given] == [["color", "instances"], []] * 2
     assert set(judged.marks["held out"]["model"]) >= {"pair right", "pair right, shuffled"}
+
+
+def test_what_is_drawn_for_a_value_hangs_on_its_row_and_not_on_the_batch(asked):
+    model = ComposerModel(
+        TINY, ProcessConfig(prediction="v"), {"instances": FakeRandom(), "color": FakeGlobal()}
+    ).eval()
+    few = replace(asked, groups={"held out": asked.groups["held out"]})
+    found = []
+    for batch in (1, 3):
+        given = []
+
+        def draw(model, values, recipe, keys, given=given):
+            given.append(values["instances"])
+            return torch.zeros(len(keys), 3, 16, 16)
+
+        recipe = replace(RECIPE, max_batch=batch)
+        judge_set(
+            few, {"model": model}, model_extraction(model), Judge(8).eval(), recipe, draw=draw
+        )
+        found.append(torch.cat(given))
+    assert torch.equal(*found)
 
 
 def judged_with(asked, held, seen):

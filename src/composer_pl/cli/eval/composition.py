@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from composer_pl.cli.eval.frame import progress_line
+from composer_pl.cli.eval.frame import progress_line, subject_settings, write_results
 from composer_pl.cli.eval.sample_options import (
     add_subject_arguments,
+    check_numbers,
     chosen_names,
     load_subjects,
     samples_of,
+    scenes_of,
+    shared_names,
 )
 from composer_pl.cli.recipe_options import add_recipe_arguments, recipe_from_options
 from composer_pl.errors import UserInputError, nearest
@@ -64,31 +67,30 @@ def run(args: argparse.Namespace) -> int:
     """Draw, score, write the report and the numbers, say where they lie."""
     from dataclasses import replace
 
-    from composer_pl.cli.eval.compare import RESULTS
-    from composer_pl.cli.output import check_output, writing
-    from composer_pl.evaluation.measurement import append_measurements
-    from composer_pl.evaluation.report import write_report
+    from composer_pl.cli.output import check_output
     from composer_pl.evaluation.scenes.judge import load_judge
 
     out = check_output(args.out)
-    recipe = replace(recipe_from_options(args), max_batch=max(args.batch, 1))
+    check_numbers(args, batch=1, each=1)
+    recipe = replace(recipe_from_options(args), max_batch=args.batch)
     sets = _wanted_sets(args)
     subjects = load_subjects(args)
     main = next(iter(subjects.values()))
     names = chosen_names(args.conditions, main, doing=DOING)
+    chosen_names(",".join(recipe.conditions), main, doing="Reading the recipe")
+    known = shared_names(subjects, names, doing=DOING)
     pairs = _wanted_pairs(args.pairs, main)
     samples = samples_of(args, main)
+    samples = replace(samples, scenes=scenes_of(args, samples, main) or [])
     judge = load_judge(device=args.device) if samples.scenes else None
     found = _Found()
-    _cross(args, subjects, samples, names, pairs, recipe, judge, found)
+    _cross(args, subjects, samples, known, pairs, recipe, judge, found)
     for name in sets:
         if judge is not None:
             _judge_set(args, subjects, name, recipe, judge, found)
-    with writing(out):
-        facts = {name: _settings(args, composer, recipe) for name, composer in subjects.items()}
-        write_report(out, f"What {args.ckpt} makes of two pictures", found.parts, facts=facts)
-        (out / RESULTS).unlink(missing_ok=True)  # as the report replaces an earlier one
-        append_measurements(out / RESULTS, found.measurements)
+    facts = {name: _settings(args, composer, recipe) for name, composer in subjects.items()}
+    title = f"What {args.ckpt} makes of two pictures"
+    write_results(out, title, found.parts, facts=facts, measurements=found.measurements)
     print(f"{out / 'report.html'}: {'; '.join(found.told)}")
     return 0
 
@@ -97,7 +99,7 @@ def _cross(
     args: argparse.Namespace,
     subjects: "Mapping[str, Composer]",
     samples: "Samples",
-    names: Sequence[str],
+    known: Mapping[str, Sequence[str]],
     pairs: "Sequence[Pair] | None",
     recipe: "SamplingRecipe",
     judge: "Judge | None",
@@ -120,7 +122,7 @@ def _cross(
         crossed = cross(
             composer.model,
             samples,
-            [name for name in names if name in composer.names],
+            known[subject],
             recipe,
             pairs=pairs,
             seed=args.seed,
@@ -202,20 +204,16 @@ def _judge_set(
 def _settings(
     args: argparse.Namespace, composer: "Composer", recipe: "SamplingRecipe"
 ) -> dict[str, Any]:
-    from composer_pl.composing.identity import machine_facts
     from composer_pl.evaluation.scenes.judge import judge_digest
     from composer_pl.models.recipe import recipe_to_dict
 
-    machine = machine_facts(composer.model.plugins, composer.names, composer.device)
     sampling = recipe_to_dict(recipe)
-    batch = sampling.pop("max_batch")
+    context = {"max_batch": sampling.pop("max_batch")}
     return {
-        "model": composer.identity["base"],
+        **subject_settings(composer, composer.names, context),
         "recipe": sampling,
         "seed": args.seed,
         "judge": judge_digest(),
-        "versions": machine.pop("versions"),
-        "context": {**machine, "max_batch": batch},
     }
 
 
@@ -224,11 +222,6 @@ def _wanted_sets(args: argparse.Namespace) -> list[str]:
     from composer_pl.evaluation.composition.pair_sets import NEEDED
 
     names = [name.strip() for name in args.sets.split(",") if name.strip()]
-    if args.each < 1:
-        raise UserInputError(
-            f"{DOING}: expected at least 1 scene of every pair, found {args.each}. "
-            f"Next: correct --each."
-        )
     if names == ["none"]:
         return []
     for name in names:
@@ -242,7 +235,7 @@ def _wanted_sets(args: argparse.Namespace) -> list[str]:
             f"{DOING}: the sets are of scenes, found --data.root {args.root}. "
             f"Next: leave --sets or --data.root out."
         )
-    return names
+    return [] if args.root else names
 
 
 def _wanted_pairs(text: str | None, composer: "Composer") -> "list[Pair] | None":

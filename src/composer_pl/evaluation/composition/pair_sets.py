@@ -229,7 +229,7 @@ def _values(
         cases = source.cases
         pixels = cases.pixels[taken.to(cases.pixels.device)]
         texts = [cases.texts[row] for row in taken.tolist()]
-        given |= pixel_values(extraction, pixels, texts, [name], seed=seed + int(rows[0]))
+        given |= pixel_values(extraction, pixels, texts, [name], seed=seed, first=int(rows[0]))
     return given
 
 
