@@ -3,7 +3,7 @@
 import pytest
 
 from composer_pl.errors import UserInputError
-from composer_pl.evaluation.comparison import compare, verdict
+from composer_pl.evaluation.comparison import compare, labels, verdict
 from composer_pl.evaluation.measurement import Measurement
 
 
@@ -40,7 +40,7 @@ def test_what_has_no_counterpart_is_told_with_what_separates_it():
     b = [number(guidance=3, steps=25), number(guidance=2, steps=50)]
     found = compare(a, b)
     assert len(found.pairs) == 1
-    assert found.unlike == (("coco-fid: FID", ("guidance: 1 against 3",)),)
+    assert found.unlike == (("coco-fid: FID, guidance 1", ("guidance: 1 against 3",)),)
 
 
 def test_unlike_files_are_refused_with_what_differs():
@@ -50,12 +50,42 @@ def test_unlike_files_are_refused_with_what_differs():
     assert len(compare([number(guidance=1)], [number(guidance=3)], allowed=["guidance"]).pairs) == 1
 
 
+def test_of_partners_that_may_all_differ_the_most_alike_is_taken():
+    a = [number(guidance=1), number(guidance=3)]
+    b = [number(1.5, guidance=1), number(3.5, guidance=3)]
+    found = compare(a, b, allowed=["guidance"])
+    assert [other.value for _, other in found.pairs] == [1.5, 3.5]
+
+
+def test_labels_tell_numbers_of_one_measure_apart():
+    caption = {"conditions": "caption only", "prior": None}
+    prior = {"conditions": "with prior", "prior": {"steps": 25}}
+    numbers = [number(guidance=3, **told) for told in (caption, prior)]
+    assert labels(numbers) == [
+        "coco-fid: FID, conditions caption only",
+        "coco-fid: FID, conditions with prior",
+    ]
+    assert labels(numbers[:1]) == ["coco-fid: FID"]
+    assert labels([number(), number(measure="KID", guidance=3)]) == [
+        "coco-fid: FID",
+        "coco-fid: KID",
+    ]
+    models = [number(model={"base": digest * 64}) for digest in "ab"]
+    assert labels(models) == ["coco-fid: FID, base aaaaaaaa", "coco-fid: FID, base bbbbbbbb"]
+
+
+def test_measures_of_one_file_alone_are_named():
+    a, b = [number(), number(measure="KID")], [number(), number(measure="recall")]
+    assert compare(a, b).only == (("coco-fid: KID",), ("coco-fid: recall",))
+
+
 def test_files_without_a_common_measure_are_refused():
     with pytest.raises(UserInputError, match="measure in common"):
         compare([number()], [number(measure="KID")])
 
 
 def test_intervals_decide():
-    assert verdict(number(1.0, half=0.1), number(1.15, half=0.1)) == "intervals overlap"
-    assert verdict(number(1.0, half=0.1), number(1.25, half=0.1)) == "intervals apart"
+    kind = "(over generation seeds)"
+    assert verdict(number(1.0, half=0.1), number(1.15, half=0.1)) == f"intervals overlap {kind}"
+    assert verdict(number(1.0, half=0.1), number(1.25, half=0.1)) == f"intervals apart {kind}"
     assert "no interval" in verdict(number(1.0), number(2.0, half=0.1))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from composer_pl.errors import UserInputError
-from composer_pl.evaluation.measurement import Measurement, differences
+from composer_pl.evaluation.measurement import Measurement, comparable, differences, shown_setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,12 +13,14 @@ class Comparison:
 
     Attributes:
         pairs: Numbers that were made alike, in the order of the first file.
-        unlike: For numbers of the first file with none alike in the second: their name, and what
+        unlike: For numbers of the first file with none alike in the second: their label, and what
             separates them from the nearest one there.
+        only: Measures that the first file alone holds, and those of the second alone.
     """
 
     pairs: tuple[tuple[Measurement, Measurement], ...]
     unlike: tuple[tuple[str, tuple[str, ...]], ...]
+    only: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 def compare(
@@ -29,33 +31,80 @@ def compare(
     Args:
         a: One file.
         b: The other.
-        allowed: Settings that may differ; see `measurement.differences`.
+        allowed: Settings that may differ; see `measurement.differences`. Of several partners the
+            one that differs in the fewest settings is taken.
 
     Raises:
         UserInputError: The files share no measure, or all that they share was made differently.
     """
     pairs, unlike = [], []
-    for one in _latest(a):
-        same = [o for o in b if (o.protocol, o.measure) == (one.protocol, one.measure)]
+    latest = _latest(a)
+    for one, label in zip(latest, labels(latest), strict=True):
+        same = [o for o in b if _measure(o) == _measure(one)]
         if not same:
             continue
-        said = [(differences(one, other, allowed=allowed), other) for other in reversed(same)]
-        fewest, nearest = min(said, key=lambda pair: len(pair[0]))
+        said = [
+            (differences(one, other, allowed=allowed), len(differences(one, other)), other)
+            for other in reversed(same)
+        ]
+        fewest, _, nearest = min(said, key=lambda each: (len(each[0]), each[1]))
         if fewest:
-            unlike.append((f"{one.protocol}: {one.measure}", tuple(fewest)))
+            unlike.append((label, tuple(fewest)))
         else:
             pairs.append((one, nearest))
     if not pairs:
         raise UserInputError(_refusal(a, b, unlike))
-    return Comparison(pairs=tuple(pairs), unlike=tuple(unlike))
+    ours, theirs = ({_measure(one): None for one in file} for file in (a, b))
+    return Comparison(
+        pairs=tuple(pairs),
+        unlike=tuple(unlike),
+        only=(
+            tuple(measure for measure in ours if measure not in theirs),
+            tuple(measure for measure in theirs if measure not in ours),
+        ),
+    )
+
+
+def labels(numbers: Sequence[Measurement]) -> list[str]:
+    """What each number is called among others: its measure, and the settings that tell it apart.
+
+    Settings that not all numbers of a measure have are left out; of models, a digest's beginning.
+    """
+    told = [_named_settings(one) for one in numbers]
+    names = []
+    for one, settings in zip(numbers, told, strict=True):
+        others = [s for o, s in zip(numbers, told, strict=True) if _measure(o) == _measure(one)]
+        apart = [
+            f"{name.rpartition('.')[2]} {shown_setting(value)}"
+            for name, value in settings.items()
+            if all(name in other for other in others)
+            and any(other[name] != value for other in others)
+        ]
+        names.append(", ".join([_measure(one), *apart]))
+    return names
 
 
 def verdict(a: Measurement, b: Measurement) -> str:
-    """What two numbers with intervals say about each other."""
+    """What two numbers with intervals say about each other, and what the intervals are."""
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return "no interval, so nothing follows from the difference"
     apart = a.high < b.low or b.high < a.low
-    return "intervals apart" if apart else "intervals overlap"
+    kinds = " and ".join(dict.fromkeys((a.interval, b.interval)))
+    return f"intervals {'apart' if apart else 'overlap'} ({kinds})"
+
+
+def _measure(one: Measurement) -> str:
+    return f"{one.protocol}: {one.measure}"
+
+
+def _named_settings(one: Measurement) -> dict[str, object]:
+    subject = one.settings.get("model")
+    stages = subject if isinstance(subject, dict) else {"model": subject}
+    models = {
+        f"model.{stage}": digest[:8] if isinstance(digest, str) else digest
+        for stage, digest in stages.items()
+    }
+    return {**comparable(one), **models}
 
 
 def _latest(measurements: Sequence[Measurement]) -> list[Measurement]:
@@ -75,7 +124,7 @@ def _refusal(
 ) -> str:
     doing = "Comparing measurements"
     if not unlike:
-        names = [sorted({f"{m.protocol}: {m.measure}" for m in file}) for file in (a, b)]
+        names = [sorted({_measure(m) for m in file}) for file in (a, b)]
         own, other = (", ".join(found[:6]) or "nothing" for found in names)
         return (
             f"{doing}: expected two files with a measure in common, found {own} in the first and "

@@ -138,27 +138,30 @@ def differences(a: Measurement, b: Measurement, *, allowed: Sequence[str] = ()) 
     Returns:
         Sentences such as `recipe.steps: 25 against 50`, in the order of the settings.
     """
-    own, other = _flat(_protocol(a)), _flat(_protocol(b))
+    own, other = comparable(a), comparable(b)
     said = []
     for name in {**own, **other}:
         if any(name == free or name.startswith(f"{free}.") for free in allowed):
             continue
         if own.get(name, _ABSENT) != other.get(name, _ABSENT):
-            said.append(f"{name}: {_shown(own, name)} against {_shown(other, name)}")
+            texts = (
+                shown_setting(each[name]) if name in each else "nothing" for each in (own, other)
+            )
+            said.append(f"{name}: {' against '.join(texts)}")
     return said
 
 
 _ABSENT = object()
 
 
-def _protocol(measurement: Measurement) -> dict[str, Any]:
-    """All but the number, the model and what changes no number."""
+def comparable(measurement: Measurement) -> dict[str, Any]:
+    """All that must be equal for a comparison, by dotted name: not the number, not the model."""
     settings = {
         name: value
         for name, value in measurement.settings.items()
         if name not in (SUBJECT, CONTEXT)
     }
-    return {
+    told = {
         "protocol": measurement.protocol,
         "measure": measurement.measure,
         "count": measurement.count,
@@ -166,25 +169,24 @@ def _protocol(measurement: Measurement) -> dict[str, Any]:
         "interval": measurement.interval,
         **settings,
     }
+    return flattened(told)
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def shown_setting(value: Any) -> str:
+    """A setting in at most 40 characters."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def flattened(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, with dotted names; an empty mapping is a value."""
     flat: dict[str, Any] = {}
     for name, value in data.items():
         if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
+            flat |= flattened(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = value
     return flat
-
-
-def _shown(flat: Mapping[str, Any], name: str) -> str:
-    if name not in flat:
-        return "nothing"
-    value = flat[name]
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _unreadable(path: str | Path, found: str, advice: str) -> NoReturn:

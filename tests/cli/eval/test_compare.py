@@ -41,6 +41,31 @@ def test_unlike_numbers_are_refused_unless_the_setting_may_differ(folders, capsy
     assert "recipe.steps: 25 against 50" in told.err
     assert not told.out
     assert main(["eval", "compare", "a", "c", "--allow", "recipe.steps"]) == 0
+    assert "allowed, recipe.steps: 25 against 50" in capsys.readouterr().out
+
+
+def test_rows_of_one_measure_are_told_apart_and_nothing_is_dropped_silently(folders, capsys):
+    """Two guidances in A, of which B has one, and a measure that B alone has."""
+    for folder, measure, steps in (
+        ("a", "FID, tiny", 50),
+        ("b", "FID, tiny", 50),
+        ("b", "KID, tiny", 50),
+    ):
+        number = Measurement(
+            protocol="coco-fid",
+            measure=measure,
+            value=1.0,
+            interval="none: one generation seed",
+            count=30,
+            of_protocol=False,
+            settings={"model": {"base": folder}, "recipe": {"steps": steps}},
+        )
+        append_measurements(f"{folder}/results.jsonl", [number])
+    assert main(["eval", "compare", "a", "b"]) == 0
+    told = capsys.readouterr().out
+    assert "FID, tiny, interval over generation seeds, steps 25 (not the protocol)" in told
+    assert "only in B: coco-fid: KID, tiny" in told
+    assert "only in A" not in told
 
 
 @pytest.mark.parametrize("absent", ["nowhere", "."])

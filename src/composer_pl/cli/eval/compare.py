@@ -30,18 +30,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read both, pair what is alike, print it."""
-    from composer_pl.evaluation.comparison import compare, verdict
-    from composer_pl.evaluation.measurement import read_measurements
+    from composer_pl.evaluation.comparison import compare, labels, verdict
+    from composer_pl.evaluation.measurement import differences, read_measurements
 
     files = [read_measurements(_file(name)) for name in (args.a, args.b)]
     found = compare(*files, allowed=args.allow)
-    print(f"{'':<44}{'A':>24}{'B':>24}")
-    for one, other in found.pairs:
-        mark = "" if one.of_protocol else " (not the protocol)"
-        name = f"{one.protocol}: {one.measure}{mark}"
-        print(f"{name:<44}{_shown(one):>24}{_shown(other):>24}  {verdict(one, other)}")
+    names = [
+        label if one.of_protocol else f"{label} (not the protocol)"
+        for label, (one, _) in zip(
+            labels([one for one, _ in found.pairs]), found.pairs, strict=True
+        )
+    ]
+    wide = max(map(len, names)) + 2
+    print(f"{'':<{wide}}{'A':>24}{'B':>24}")
+    for name, (one, other) in zip(names, found.pairs, strict=True):
+        print(f"{name:<{wide}}{_shown(one):>24}{_shown(other):>24}  {verdict(one, other)}")
+        for difference in differences(one, other):
+            print(f"  allowed, {difference}")
     for name, said in found.unlike:
         print(f"{name}: not compared; {'; '.join(said[:3])}{'; ...' if len(said) > 3 else ''}")
+    for side, measures in zip("AB", found.only, strict=True):
+        if measures:
+            print(f"only in {side}: {'; '.join(measures)}")
     return 0
 
 
