@@ -12,6 +12,7 @@ from composer_pl.evaluation.report import (
     measured_cell,
     table_latex,
     table_markdown,
+    write_report,
 )
 from composer_pl.evaluation.report.cells import automatic_format
 from composer_pl.evaluation.report.latex import escape_latex
@@ -54,6 +55,13 @@ def test_a_column_of_which_nothing_was_measured_is_aligned_as_numbers_are():
         ("[0, 1]", "{[}0, 1{]}"),
         ("3 × 2 ± 1 – x", r"3 $\times$ 2 $\pm$ 1 -- x"),
         ("two\nlines", "two lines"),
+        ("β-VAE, Σ", r"$\beta$-VAE, $\Sigma$"),
+        ("é ß Ü", "é ß Ü"),
+        (
+            "中 ł ð \U0001f600 \x07",
+            "{[}U+4E2D{]} {[}U+0142{]} {[}U+00F0{]} {[}U+1F600{]} {[}U+0007{]}",
+        ),
+        ("“a” ‘b’", "``a'' `b'"),
     ],
 )
 def test_latex_escapes(text, expected):
@@ -65,19 +73,50 @@ def test_latex_is_a_booktabs_float_with_balanced_braces():
     text = table_latex(Table("A title_1", ["name", "score"], rows, "A note & more."))
     lines = [line.strip() for line in text.splitlines()]
     assert lines[0] == r"\begin{table}[tbp]"
-    assert lines[2:5] == [
-        r"\caption{A title\_1}", r"\label{tab:a-title-1}", r"\begin{tabular}{lr}",
+    assert lines[2:7] == [
+        r"\caption{A title\_1}", r"\label{tab:a-title-1}", r"\smallskip",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        r"\begin{tabular}{lr}",
     ]  # fmt: skip
-    assert lines[5:9] == [
+    assert lines[7:11] == [
         r"\toprule", r"name & score \\", r"\midrule",
         r"{[}a{]} & $-$0.500 {\scriptsize {[}$-$0.750, 0.250{]}} \\",
     ]  # fmt: skip
-    assert lines[9:12] == [
-        r"b & 0.500\textsuperscript{\dag{}} \\", r"\bottomrule", r"\end{tabular}",
+    assert lines[11:14] == [
+        r"b & 0.500\textsuperscript{$\dagger$} \\", r"\bottomrule", r"\end{tabular}}",
     ]  # fmt: skip
-    assert r"\textsuperscript{\dag{}} a \{brace\} of 5\%" in text
+    assert r"\textsuperscript{$\dagger$} a \{brace\} of 5\%" in text
     bare = re.sub(r"\\[{}]", "", text)
     assert bare.count("{") == bare.count("}")
+
+
+def test_intervals_of_a_wide_latex_table_stand_below_their_numbers():
+    """Twelve of them side by side were shrunk until nobody could read them."""
+    cell = Interval(0.5, 0.25, 0.75)
+    narrow, wide = (
+        table_latex(Table("t", [f"c{i}" for i in range(count)], [[cell] * count]))
+        for count in (3, 12)
+    )
+    assert narrow.count(r"0.500 {\scriptsize {[}0.250, 0.750{]}}") == 3
+    below = r"\begin{tabular}[t]{@{}r@{}}0.500\\[-2pt]{\scriptsize {[}0.250, 0.750{]}}\end{tabular}"
+    assert wide.count(below) == 12
+    assert wide.count(r"\\ \addlinespace[2pt]") == 1
+    assert r"\addlinespace" not in narrow
+
+
+def test_latex_headings_are_no_wider_than_their_cells_need(tmp_path):
+    """Eight columns with headings in one line each were twice as wide as a page."""
+    columns = ["given", "CLIP score, the model's own CLIP", "a heading over long cells & more"]
+    rows = [["x", 0.5, "words that are as long as their heading"]]
+    lines = table_latex(Table("t", columns, rows)).splitlines()
+    broken = r"\begin{tabular}[b]{@{}r@{}}CLIP score,\\the model's\\own CLIP\end{tabular}"
+    assert lines[8].strip() == rf"given & {broken} & a heading over long cells \& more \\"
+    write_report(tmp_path, "t", [Table("t", columns, rows)], facts={})
+    assert (
+        (tmp_path / "tables.tex")
+        .read_text()
+        .startswith("% Needs \\usepackage{booktabs,graphicx} in the preamble.\n")
+    )
 
 
 @pytest.mark.parametrize(
