@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from composer_pl.evaluation import intervals
 from composer_pl.evaluation.intervals import (
     Interval,
     interval_of,
@@ -32,6 +33,16 @@ def test_clustered_intervals_cover_the_truth_and_plain_ones_do_not():
             covered[name] += 0.0 in interval_of(draws, mean_of(values))
     assert 175 <= covered["clustered"] <= 199
     assert covered["plain"] < 120
+
+
+def test_many_pictures_are_resampled_in_parts_with_the_same_draws(monkeypatch):
+    values = {"a": torch.randn(50), "b": torch.full((50,), math.nan)}
+    values["b"][:3] = torch.tensor([1.0, 2.0, 3.0])
+    whole = resampled_means(values, resamples=101)
+    monkeypatch.setattr(intervals, "_AT_ONCE", 7 * 50)
+    for name, draws in resampled_means(values, resamples=101).items():
+        assert len(draws) == 101
+        torch.testing.assert_close(draws, whole[name], equal_nan=True, rtol=1e-12, atol=1e-12)
 
 
 def test_undefined_scores_are_left_out():
