@@ -54,6 +54,12 @@ def test_a_faster_run_is_ahead():
     assert judge(falling(200, slower=0.5), [falling()]).state == "ahead"
 
 
+def test_a_first_loss_that_is_no_number_is_told_too():
+    run = falling(200)
+    broken = Curve([0, *run.steps], [math.nan, *run.losses])
+    assert judge(broken, [falling()]).text == "diverged: the loss of step 0 is not a finite number"
+
+
 def test_the_first_steps_tell_nothing():
     assert judge(falling(30), [falling()]).state == "too early to tell"
 

@@ -7,12 +7,14 @@ import torch.nn.functional as F
 
 from composer_pl.evaluation.plain import (
     correlation,
+    edge_steepness,
     known_pixels,
     lab,
     lab_agreement,
     outline_f1,
     psnr,
     set_f1,
+    slopes,
     ssim,
 )
 
@@ -47,6 +49,30 @@ def test_lines_are_found_within_a_pixel_and_no_farther():
     wanted[:, :, 5] = True
     scores = [outline_f1(wanted.roll(shift, 2), wanted).item() for shift in (0, 1, 2)]
     assert scores == [1, 1, 0]
+    nothing = torch.zeros_like(wanted)
+    assert [outline_f1(a, b).item() for a, b in ((nothing, wanted), (wanted, nothing))] == [0, 0]
+    assert outline_f1(nothing, nothing).item() == 1
+
+
+def test_steepness_on_an_outline_is_the_chance_pair_by_pair():
+    """Of a grey of few levels, so that many slopes are equal: each such pair counts half."""
+    grey = (pictures(2, side=12)[:, 0] * 2).round() / 4 + 0.5
+    shape = torch.zeros(2, 12, 12, dtype=torch.bool)
+    shape[0, 3:9, 3:9] = True
+    shape[1, :, 6:] = True
+    steep = slopes(grey).square().sum(1)
+    for picture in range(2):
+        near, far = (
+            F.max_pool2d(side[None, None].float(), 3, 1, 1)[0, 0] > 0
+            for side in (shape[picture], ~shape[picture])
+        )
+        on = steep[picture][near & far]
+        off = steep[picture][~(near & far)]
+        chance = ((on[:, None] > off).double() + (on[:, None] == off).double() / 2).mean()
+        found = edge_steepness(grey[picture : picture + 1], shape[picture : picture + 1])
+        assert found.item() == pytest.approx(chance.item(), abs=1e-6)
+    assert edge_steepness(torch.full((2, 12, 12), 0.5), shape).tolist() == [0.5, 0.5]
+    assert edge_steepness(grey, torch.zeros_like(shape)).isnan().all()
 
 
 def test_correlation_knows_no_scale_and_shift():

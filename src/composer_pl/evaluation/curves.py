@@ -131,8 +131,9 @@ def band(references: Sequence[Curve], step: int, run: Curve | None = None) -> Ba
 def judge(run: Curve, references: Sequence[Curve]) -> Verdict:
     """Hold the end of a run against the references, at the same step."""
     step = min(run.last, min(curve.last for curve in references))
-    if bad := next((s for s, v in zip(run.steps, run.losses, strict=True) if not isfinite(v)), 0):
-        return Verdict("diverged", f"diverged: the loss of step {bad} is not a finite number")
+    bad = [s for s, v in zip(run.steps, run.losses, strict=True) if not isfinite(v)]
+    if bad:
+        return Verdict("diverged", f"diverged: the loss of step {bad[0]} is not a finite number")
     if step < TOO_EARLY:
         return Verdict(
             "too early to tell",

@@ -1,4 +1,4 @@
-"""Plain measures of pictures: no network, one number a picture, 1 is best."""
+"""Plain measures of pictures: no network, one number a picture, the higher the more alike."""
 
 import torch
 import torch.nn.functional as F
@@ -23,14 +23,15 @@ def correlation(ours: Float[Tensor, "b h w"], theirs: Float[Tensor, "b h w"]) ->
 
 
 def outline_f1(found: Bool[Tensor, "b h w"], wanted: Bool[Tensor, "b h w"]) -> Score:
-    """F1 of lines with one pixel of tolerance."""
+    """F1 of lines with one pixel of tolerance; 1 where neither shows any."""
 
     def near(lines: Tensor) -> Tensor:
         return F.max_pool2d(lines.float()[:, None], 3, 1, 1)[:, 0] > 0
 
     precision = (found & near(wanted)).sum((1, 2)) / found.sum((1, 2)).clamp(min=1)
     recall = (wanted & near(found)).sum((1, 2)) / wanted.sum((1, 2)).clamp(min=1)
-    return 2 * precision * recall / (precision + recall).clamp(min=1e-6)
+    neither = ~(found | wanted).flatten(1).any(1)
+    return torch.where(neither, 1.0, 2 * precision * recall / (precision + recall).clamp(min=1e-6))
 
 
 def lab_agreement(pictures: Tensor, wanted: Tensor) -> Score:
@@ -121,13 +122,16 @@ def edge_steepness(
 ) -> Float[Tensor, " b"]:
     """Chance that a pixel on a shape's outline has a steeper slope than one elsewhere (AUC).
 
-    NaN where a picture shows no outline of at least eight pixels.
+    Equal slopes count half, so that a flat picture has 0.5. NaN where a picture shows no outline of
+    at least eight pixels.
     """
     steep = slopes(grey).square().sum(1).flatten(1)
     near, far = (F.max_pool2d(side.float()[:, None], 3, 1, 1)[:, 0] > 0 for side in (shape, ~shape))
     on = (near & far).flatten(1)
     inside, outside = on.sum(1), (~on).sum(1)
-    ranks = steep.argsort(1).argsort(1).double()
+    ordered = steep.sort(1).values
+    below, upto = (torch.searchsorted(ordered, steep, right=right) for right in (False, True))
+    ranks = (below + upto - 1).double() / 2  # of equal slopes, the mean of their places
     first = (ranks * on).sum(1) - inside * (inside - 1) / 2
     chance = first / (inside * outside).clamp(min=1)
     return torch.where((inside >= 8) & (outside >= 8), chance, torch.nan).float()
