@@ -6,7 +6,7 @@ from feature_fakes import write_clip
 
 from composer_pl.errors import MissingWeightsError, UserInputError
 from composer_pl.evaluation.metrics.clip_network import clip_network
-from composer_pl.evaluation.metrics.clip_score import ClipScore, role
+from composer_pl.evaluation.metrics.clip_score import ClipScore
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +73,6 @@ def test_pictures_without_their_caption_are_refused(clip, captions):
 def test_no_pictures_have_no_score(clip):
     with pytest.raises(UserInputError, match="expected pictures, found none"):
         ClipScore(clip).compute()
-
-
-def test_networks_have_a_role():
-    assert role("ViT-B-32-quickgelu") == "headline"
-    assert role("ViT-L-14") == "the conditioning network's own"
-    assert role("RN50") == "another network"
 
 
 def test_a_digest_is_checked(clip, tmp_path):

@@ -15,20 +15,7 @@ from torchmetrics import Metric  # noqa: TID253 -- a base class; this module is 
 
 from composer_pl.errors import UserInputError
 from composer_pl.evaluation.metrics.clip_network import ClipNetwork
-
-HEADLINE = "ViT-B-32"
-"""The network of the score in a headline."""
-CONDITIONING = "ViT-L-14"
-"""The network that the paper's model is conditioned with, which flatters that model."""
-
-
-def role(name: str) -> str:
-    """What a score by a network of open_clip is, in words for a table."""
-    if name.startswith(HEADLINE):
-        return "headline"
-    if name.startswith(CONDITIONING):
-        return "the conditioning network's own"
-    return "another network"
+from composer_pl.evaluation.metrics.precision import full_float32
 
 
 class ClipScore(Metric):
@@ -71,10 +58,10 @@ class ClipScore(Metric):
         device = next(self.clip.model.parameters()).device
         rows = pictures.permute(0, 2, 3, 1).cpu().numpy()
         prepared = torch.stack([self.clip.preprocess(Image.fromarray(row)) for row in rows])
-        seen = self.clip.model.encode_image(prepared.to(device))  # type: ignore[operator]
-        read = self.clip.model.encode_text(  # type: ignore[operator]
-            self.clip.tokenize(list(captions)).to(device)
-        )
+        words = self.clip.tokenize(list(captions)).to(device)
+        with full_float32():
+            seen = self.clip.model.encode_image(prepared.to(device))  # type: ignore[operator]
+            read = self.clip.model.encode_text(words)  # type: ignore[operator]
         self.cosines.append(F.cosine_similarity(seen.double(), read.double()).to(self.device))
 
     def compute(self) -> Float[Tensor, ""]:

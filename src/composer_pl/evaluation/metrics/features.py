@@ -7,7 +7,6 @@ Named by a text: `tiny`, `inception:FILE`, `clean-inception:FILE`, `clip:NAME:FI
 import string
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,6 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from composer_pl.errors import UserInputError, nearest
+from composer_pl.evaluation.metrics.precision import full_float32
 from composer_pl.evaluation.metrics.resizing import RESIZES, check_resize, resized
 from composer_pl.evaluation.metrics.weights import (
     GET_AGAIN,
@@ -91,9 +91,7 @@ class PictureFeatures:
     def __call__(self, pictures: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b _width"]:
         """Features in float32, on the device of the pictures."""
         parts = []
-        # TF32 would move features by a thousandth.
-        exact = self.device.type == "cuda"
-        with torch.backends.cudnn.flags(allow_tf32=False) if exact else nullcontext():
+        with full_float32():
             for part in pictures.split(_AT_ONCE):
                 floating = part.to(self.device).float()
                 parts.append(self.network(resized(floating, self.side, self.resize)).float())
@@ -139,7 +137,7 @@ def feature_network(
             f"#DIGEST to ask for certain weights), found {spec!r}{nearest(spec, _FORMS)}. "
             f"Next: correct it."
         )
-    place, digest = _split_digest(place)
+    place, digest = split_digest(place)
     how = check_resize(resize or ("torch" if kind == "inception" else "clean"))
     where = torch.device(device)
     if kind == "inception":
@@ -151,7 +149,7 @@ def feature_network(
     return _tiny(how, where)
 
 
-def _split_digest(place: str) -> tuple[str, str]:
+def split_digest(place: str) -> tuple[str, str]:
     """`FILE#DIGEST` -> both; a `#` that no eight hexadecimal digits follow belongs to the file."""
     file, mark, digest = place.rpartition("#")
     if mark and len(digest) >= 8 and set(digest) <= set(string.hexdigits):
