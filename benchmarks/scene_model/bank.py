@@ -7,7 +7,7 @@ and holes are drawn anew at every step, holes from a bank of masks that the plug
 
 import multiprocessing
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -79,6 +79,38 @@ class Bank:
         known = self.masks[integers(len(self.masks))].float()
         values["masking"] = torch.cat([x_0 * known, known], 1)
         return x_0, values
+
+
+def join_banks(parts: Sequence[Bank]) -> Bank:
+    """One bank of several, with the greys of the first."""
+    first = parts[0]
+    return Bank(
+        x_0=torch.cat([part.x_0 for part in parts]),
+        fixed={name: torch.cat([part.fixed[name] for part in parts]) for name in first.fixed},
+        texts=first.texts,
+        masks=torch.cat([part.masks for part in parts]),
+        greys=first.greys,
+    )
+
+
+def empty_bank(
+    plugins: Mapping[str, ConditionPlugin], device: torch.device, *, rows: int = 512
+) -> Bank:
+    """A bank without content, whose draws have the shapes of a real one; to compile with."""
+    fixed = {}
+    for name in ("caption", "semantics", "color", "sketch", "instances", "depth"):
+        spec = plugins[name].spec
+        local = plugins[name].scope == "local"
+        shape = (spec.shape[0], SIDE, SIDE) if local else spec.shape
+        dtype = torch.uint8 if local else torch.float16
+        fixed[name] = torch.zeros(rows, *shape, dtype=dtype, device=device)
+    return Bank(
+        x_0=torch.zeros(rows, 3, SIDE, SIDE, dtype=torch.uint8, device=device),
+        fixed=fixed,
+        texts=1,
+        masks=torch.ones(8, 1, SIDE, SIDE, dtype=torch.bool, device=device),
+        greys=torch.full((1, 3), 1 / 3, device=device),
+    )
 
 
 def draw_masks_bank(count: int, *, workers: int = 0) -> Bool[Tensor, "m 1 64 64"]:

@@ -7,8 +7,22 @@ condition alone learns that sooner where more samples do; the rest follow the us
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+
+def draw_keep(
+    probs: Float[Tensor, " n"],
+    batch: int,
+    generator: torch.Generator,
+    p_drop_all: float,
+    p_keep_all: float,
+) -> Bool[Tensor, "n b"]:
+    """The rule `sample` of `composer_pl.conditions.dropout`, drawn on the device."""
+    draws = torch.rand(len(probs) + 1, batch, generator=generator, device=probs.device)
+    event, keep = draws[0], draws[1:] >= probs[:, None]
+    keep = keep & (event >= p_drop_all)
+    return keep | (event >= 1 - p_keep_all)
 
 
 def draw_focused(

@@ -18,16 +18,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from bank import Bank, build_bank, draw_masks_bank
-from base import build_plugins, draw_keep, read_config
+from bank import Bank, build_bank, draw_masks_bank, join_banks
+from building import build_plugins, read_config
 from corpus import build_corpus
-from focus import draw_focused, draw_timesteps
+from focus import draw_focused, draw_keep, draw_timesteps
 from torch import Tensor
 
 from composer_pl.files import replacing
@@ -147,17 +145,6 @@ class Sitting:
         return loss.detach()
 
 
-def join(parts: Sequence[dict[str, Any]]) -> Bank:
-    """One bank of several."""
-    return Bank(
-        x_0=torch.cat([p["x_0"] for p in parts]),
-        fixed={k: torch.cat([p["fixed"][k] for p in parts]) for k in parts[0]["fixed"]},
-        texts=parts[0]["texts"],
-        masks=torch.cat([p["masks"] for p in parts]),
-        greys=parts[0]["greys"],
-    )
-
-
 def make_bank(out: Path, first: int, count: int) -> None:
     """Render scenes, extract their values, write them as one file of a bank."""
     plugins = build_plugins(read_config(CONFIG))
@@ -166,8 +153,8 @@ def make_bank(out: Path, first: int, count: int) -> None:
     for begin in range(first, first + count, 500):
         indices = range(begin, min(begin + 500, first + count))
         corpus = build_corpus(indices, rules=RULES["A"], batch=64)
-        parts.append(vars(build_bank(corpus, plugins, masks, log=lambda text: None)))
-    whole = vars(join(parts)) | {"masks": masks}
+        parts.append(build_bank(corpus, plugins, masks, log=lambda text: None))
+    whole = vars(join_banks(parts)) | {"masks": masks}
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / f"{first}.pt") as temporary:
         torch.save(whole, temporary)
@@ -183,7 +170,7 @@ def train(args: argparse.Namespace) -> None:
         sitting.resume(state)
         print(f"goes on at step {sitting.step}", flush=True)
     files = sorted(args.bank.glob("*.pt"))
-    bank = join([torch.load(file, weights_only=True) for file in files])
+    bank = join_banks([Bank(**torch.load(file, weights_only=True)) for file in files])
     began = saved = time.monotonic()
     first, losses = sitting.step, []
     while sitting.step < settings.steps and time.monotonic() - began < args.minutes * 60:

@@ -87,7 +87,7 @@ def silent(text):
 
 
 def test_two_arms_of_one_trainer_begin_alike_and_can_be_repeated(trainer):
-    from base import Settings
+    from settings import Settings
 
     made, bank = trainer
     settings = Settings(steps=4, batch=3, warmup=1, decay=0.0)
@@ -103,7 +103,7 @@ def test_two_arms_of_one_trainer_begin_alike_and_can_be_repeated(trainer):
 
 
 def test_the_early_weights_are_those_of_a_training_that_stops_there(trainer):
-    from base import Settings
+    from settings import Settings
 
     made, bank = trainer
     made.start(0)

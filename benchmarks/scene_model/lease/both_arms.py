@@ -10,8 +10,11 @@ from typing import Any
 
 from desk import CONFIG, Desk  # isort: skip
 import arms
-from base import BaseTrainer, Settings, Trained, build_plugins, empty_bank, read_config
+from bank import empty_bank
+from base import BaseTrainer
+from building import build_plugins, read_config
 from products import Products
+from settings import Settings, Trained
 
 FOCUS = {"caption": 0.13, "semantics": 0.13, "instances": 0.11, "color": 0.08, "sketch": 0.07}
 """Shares of the samples that keep one condition alone, once arm A is no longer compared."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from desk import CONFIG, Desk  # isort: skip
 import arms
 from bank import build_bank, draw_masks_bank
-from base import build_plugins, read_config
+from building import build_plugins, read_config
 from corpus import UNSEEN, Corpus, build_corpus
 from score import make_scenes
 

@@ -57,8 +57,9 @@ class Conditioner(nn.Module):
         for name in values:
             if name not in self.encoders:
                 raise UnknownConditionError(name, self.names, doing="Encoding conditions")
-        given = torch.tensor([name in values for name in self.names], device=keep.device)
-        keep = keep & given[:, None]
+        if len(values) < len(self.names):  # else no numbers need to reach the device
+            given = torch.tensor([name in values for name in self.names], device=keep.device)
+            keep = keep & given[:, None]
         time = keep.T.to(self.presence.dtype) @ self.presence
         contexts: list[Tensor] = []
         masks: list[Tensor] = []
