@@ -15,7 +15,7 @@ from composer_pl.composing.record import read_record
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import ConditionGuidance
-from composer_pl.models.storage import save_model
+from composer_pl.models.storage import load_model, save_model
 from composer_pl.models.upsampler import UpsamplerModel, UpsamplingConfig
 
 pytestmark = pytest.mark.usefixtures("fake_plugins")
@@ -92,15 +92,35 @@ def test_show_prints_the_record(folder, capsys):
         (["a.png", "--out", "again.png"], "found one without a recipe"),
         (["absent.png", "--out", "again.png"], "expected a picture"),
         (["out/000.png", "--out", "again.jpg"], "--out must name a PNG file"),
+        (["out/000.png", "--out", "out/../out/000.png"], "found --out to be the picture itself"),
+        (["out/000.png", "--out", "a.png/again.png"], "a.png is a file"),
+        (["out/000.png", "--out", "again.png", "--upsampler", "larger"], "found upsampler too"),
     ],
 )
 def test_mistakes_are_one_line(folder, capsys, arguments, problem):
     assert compose() == 0
     capsys.readouterr()
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     assert main(["reproduce", *arguments]) == 2
     said = capsys.readouterr().err
     assert problem in said
     assert said.count("\n") == 1
+    assert before == {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_raw_weights_are_recorded_and_taken_again(folder, capsys, monkeypatch, raw):
+    assert compose(*["--raw-weights"] * raw) == 0
+    asked = []
+
+    def load(path, *, averaged):
+        asked.append(averaged)
+        return load_model(path, averaged=averaged)
+
+    monkeypatch.setattr("composer_pl.composing.composer.load_model", load)
+    assert main(["reproduce", "out/000.png", "--out", "again.png"]) == 0
+    assert "the same bytes" in capsys.readouterr().out
+    assert asked == [not raw]
 
 
 @pytest.mark.parametrize(

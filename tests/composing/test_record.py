@@ -2,18 +2,21 @@
 
 import json
 import zlib
+from dataclasses import replace
 
 import pytest
 import torch
 from fakes import FakeGlobal, FakeLocal
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as write_tensors
 from tiny import TINY
 
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.drawing import Drawing, make
 from composer_pl.composing.parts import Parts
-from composer_pl.composing.record import CHUNK, TEXT, read_record, write_pictures
+from composer_pl.composing.record import CHUNK, TEXT, read_record, record_chunks, write_pictures
 from composer_pl.composing.reproduction import rewrite
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import UserInputError
@@ -175,6 +178,48 @@ def test_a_cut_record_is_one_line(composer, tmp_path):
     save_with(path, chunk[: len(chunk) // 2])
     with pytest.raises(UserInputError, match="damaged or foreign"):
         read_record(path)
+
+
+def written_by_a_stranger(path, composer, drawing, **changes):
+    """A picture whose record says something else of its machine, or holds another value."""
+    (original,) = write_pictures(path.parent, make(composer, drawing), composer)
+    record = read_record(original)
+    tensors = changes.pop("tensors", {})
+    record = replace(record, machine={**record.machine, **changes})
+    kept = zlib.decompress(
+        next(data for kind, data, *_ in record_chunks(record).chunks if kind == CHUNK)
+    )
+    save_with(path, zlib.compress(write_tensors({**read_tensors(kept), **tensors})))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"threads": 0},
+        {"threads": 10**9},
+        {"threads": "many"},
+        {"threads": None},
+        {"threads": float("inf")},
+        {"versions": 3},
+        {"device": None},
+        {"tensors": {"background": torch.zeros(3, 8, dtype=torch.uint8)}},
+        {"tensors": {"luma": torch.zeros(3, 8, 8, dtype=torch.uint8)}},
+        {"tensors": {"inside": torch.zeros(1, 8, 8)}},
+    ],
+)
+def test_nonsense_in_a_record_is_one_line(composer, tmp_path, changes):
+    path = tmp_path / "strange.png"
+    written_by_a_stranger(path, composer, Drawing(parts=Parts({}), recipe=FAST), **changes)
+    with pytest.raises(UserInputError, match="damaged or foreign") as caught:
+        read_record(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_many_pixels_are_one_line(tmp_path, monkeypatch):
+    Image.new("1", (64, 64)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(UserInputError, match="expected a picture, found none that can be read"):
+        read_record(tmp_path / "large.png")
 
 
 def test_what_is_no_picture_is_one_line(tmp_path):

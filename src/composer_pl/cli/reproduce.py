@@ -16,6 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--upsampler", action="append", metavar="U", help="the same for its upsampler, or several"
     )
     parser.add_argument(
+        "--raw-weights",
+        action="store_true",
+        help="not the averaged ones; default: as recorded (of older records: the averaged ones)",
+    )
+    parser.add_argument(
         "--show", action="store_true", help="print the record as JSON too, picture or no picture"
     )
     parser.add_argument("--device", default="", help="cpu or cuda; default: as recorded")
@@ -27,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
-    from composer_pl.cli.output import writing
+    from composer_pl.cli.output import check_output, writing
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.record import read_record
     from composer_pl.composing.reproduction import readable, rewrite
@@ -42,6 +47,13 @@ def run(args: argparse.Namespace) -> int:
             f"Reproducing {args.picture}: --out must name a PNG file, found {args.out!r}. "
             f"Next: write --out again.png."
         )
+    original = Path(args.picture).read_bytes()
+    if out.exists() and out.samefile(args.picture):
+        raise UserInputError(
+            f"Reproducing {args.picture}: expected another file to write, found --out to be the "
+            f"picture itself. Next: write --out again.png."
+        )
+    check_output(str(out.parent))
     origins = {name: facts.get("origin", "") for name, facts in record.models.items()}
     base = args.ckpt or origins.get("base", "")
     if not base:
@@ -51,14 +63,17 @@ def run(args: argparse.Namespace) -> int:
         )
     stages = [origin for name, origin in sorted(origins.items()) if name != "base"]
     upsampler = args.upsampler or stages
-    torch.set_num_threads(int(record.machine.get("threads", torch.get_num_threads())))
+    raw = any(facts.get("weights") == "raw" for facts in record.models.values())
+    torch.set_num_threads(int(record.machine["threads"]))
     composer = Composer.from_pretrained(
-        base, device=args.device or str(record.machine.get("device", "cpu")), upsampler=upsampler
+        base,
+        device=args.device or str(record.machine["device"]),
+        averaged=not (raw or args.raw_weights),
+        upsampler=upsampler,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
     with writing(out.parent):
         changes = rewrite(record, composer, out)
-    if out.read_bytes() == Path(args.picture).read_bytes():
+    if out.read_bytes() == original:
         print(f"{out}: the same bytes as {args.picture}")
         return 0
     why = "; ".join(changes) or "nothing that the record knows has changed: another machine?"

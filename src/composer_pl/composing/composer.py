@@ -12,10 +12,7 @@ from PIL import Image
 from composer_pl.composing.cascade import Cascade
 from composer_pl.composing.decomposer import Decomposer
 from composer_pl.composing.identity import model_digest
-from composer_pl.composing.mistakes import (
-    UnknownToModelError,
-    usable_device,
-)
+from composer_pl.composing.mistakes import UnknownToModelError, usable_device
 from composer_pl.composing.painter import Painter
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.settings import reconfigured
@@ -39,6 +36,7 @@ class Composer(Painter):
         upsampler: Enlarges what the model draws; several work one after the other (paper: two);
             None leaves pictures at the model's size.
         origins: Where `base`, `upsampler` and `upsampler-2` were loaded from, for the record.
+        averaged: Whether averaged weights were asked for of a checkpoint, for the record.
         facts: What is known of the base model's licence and training, for its card.
 
     Raises:
@@ -55,6 +53,7 @@ class Composer(Painter):
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         upsampler: UpsamplerModel | Sequence[UpsamplerModel] | None = None,
         origins: Mapping[str, str] | None = None,
+        averaged: bool = True,
         facts: ModelFacts | None = None,
     ):
         place, side = usable_device(device), model.config.resolution
@@ -68,6 +67,7 @@ class Composer(Painter):
         cascade = Cascade([upsampler] if alone else list(upsampler or ()), place)
         super().__init__(model, decomposer, cascade)
         self.origins = dict(origins or {})
+        self.averaged = averaged
         self.facts = facts or ModelFacts()
 
     @classmethod
@@ -112,6 +112,7 @@ class Composer(Painter):
             settings=settings,
             upsampler=[load_upsampler(one, averaged=averaged) for one in upsampler],
             origins={"base": str(path)} | dict(zip(names, map(str, upsampler), strict=True)),
+            averaged=averaged,
             facts=read_facts(place, averaged=averaged),
         )
 
@@ -143,10 +144,14 @@ class Composer(Painter):
 
     @cached_property
     def identity(self) -> dict[str, dict[str, str]]:
-        """`base`, `upsampler`, `upsampler-2` as there are -> digests and where they came from."""
+        """`base`, `upsampler`, `upsampler-2` as there are -> digests and where they came from.
+
+        Where averaged weights were not asked for, `weights` is "raw".
+        """
         stages = {_stage(i): model for i, model in enumerate(self.cascade.upsamplers)}
+        raw = {} if self.averaged else {"weights": "raw"}
         return {
-            name: {"sha256": model_digest(model), "origin": self.origins.get(name, "")}
+            name: {"sha256": model_digest(model), "origin": self.origins.get(name, ""), **raw}
             for name, model in {"base": self.model, **stages}.items()
         }
 

@@ -37,6 +37,11 @@ TEXT = "composer-pl"
 FORMAT = 1
 _MOST = 512 * 2**20  # bytes of a record when unpacked: a stranger's may be a bomb
 _HEADER = "__record__"
+_DAMAGE = (
+    KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
+    SafetensorError, zlib.error,
+)  # fmt: skip
+_MOST_THREADS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +94,7 @@ def read_record(path: str | Path) -> Record:
         with Image.open(path) as picture:
             picture.load()
             chunks = [c[1] for c in getattr(picture, "private_chunks", []) if c[0] == CHUNK]
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserInputError(
             f"{doing}: expected a picture, found none that can be read ({error}). "
             f"Next: correct the path."
@@ -103,7 +108,7 @@ def read_record(path: str | Path) -> Record:
         return _unpacked(chunks[0])
     except UserInputError as error:
         raise UserInputError(f"{doing}: {error}") from error
-    except (KeyError, ValueError, TypeError, AttributeError, SafetensorError, zlib.error) as error:
+    except _DAMAGE as error:
         raise UserInputError(
             f"{doing}: expected a record of this version, found a damaged or foreign one "
             f"({type(error).__name__}: {error}). Next: give the original file."
@@ -194,8 +199,8 @@ def _unpacked(chunk: bytes) -> Record:
             raise ValueError(f"notes of {order} for values of {sorted(values)}")
         return Parts({n: values[n] for n in order}, header["notes"][side], header["facts"][side])
 
-    background, inside = tensors.get("background"), tensors.get("inside")
-    luma, place = tensors.get("luma"), header["place"]
+    background, inside = _levels_of(tensors, "background", 3), _levels_of(tensors, "inside", 1)
+    luma, place = _levels_of(tensors, "luma", 1), header["place"]
     upsampling, tiling, size = header["upsampling"], header["tiling"], header["size"]
     drawing = Drawing(
         parts=parts("parts"),
@@ -217,7 +222,20 @@ def _unpacked(chunk: bytes) -> Record:
     index = int(header["index"])
     if not 0 <= index < drawing.n:
         raise ValueError(f"picture {index} of {drawing.n}")
-    return Record(drawing=drawing, index=index, models=models, machine=dict(header["machine"]))
+    machine = dict(header["machine"])
+    if not 1 <= int(machine["threads"]) <= _MOST_THREADS:
+        raise ValueError(f"{machine['threads']} threads")
+    if not isinstance(machine["versions"], dict) or not isinstance(machine["device"], str):
+        raise ValueError("facts of a machine that are none")
+    return Record(drawing=drawing, index=index, models=models, machine=machine)
+
+
+def _levels_of(tensors: Mapping[str, Tensor], name: str, channels: int) -> Tensor | None:
+    """8-bit levels `(channels, h, w)`, if the record holds any."""
+    found = tensors.get(name)
+    if found is not None and (found.dtype != torch.uint8 or found.shape[:-2] != (channels,)):
+        raise ValueError(f"{name} of {found.dtype} and shape {tuple(found.shape)}")
+    return found
 
 
 def _told(recipe: SamplingRecipe) -> SamplingRecipe:

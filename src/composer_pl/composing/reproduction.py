@@ -34,8 +34,13 @@ def rewrite(record: Record, composer: Composer, path: Path) -> list[str]:
         What differs here from where it was made, in words.
 
     Raises:
-        UserInputError: The model is another one.
+        UserInputError: The model is another one, or something enlarges that did not then.
     """
+    if more := [name for name in composer.identity if name not in record.models]:
+        raise UserInputError(
+            f"Making a picture again: expected {' and '.join(record.models)} alone, found "
+            f"{' and '.join(more)} too. Next: leave that out."
+        )
     for name, facts in record.models.items():
         found = composer.identity.get(name, {}).get("sha256", "none")
         if found != facts.get("sha256"):
@@ -43,7 +48,8 @@ def rewrite(record: Record, composer: Composer, path: Path) -> list[str]:
             raise UserInputError(
                 f"Making a picture again: expected the {name} model with digest "
                 f"{facts.get('sha256', '')[:12]}, found {found[:12]}. Next: name the model that "
-                f"made it with {option} (it came from {facts.get('origin') or 'an unnamed place'})."
+                f"made it with {option} (it came from {facts.get('origin') or 'an unnamed place'}) "
+                f"and, of a checkpoint, perhaps --raw-weights."
             )
     drawing = record.drawing
     # Facts of extraction were held against this very model when the picture was made.
