@@ -8,6 +8,7 @@ from fakes import FakeGlobal, FakeLocal
 from PIL import Image
 from tiny import TINY
 
+from composer_pl.composing.blending import parts_between
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.parts import Parts
 from composer_pl.diffusion.process import ProcessConfig
@@ -47,6 +48,16 @@ def test_parts_record_settings_and_agreement():
         "agreement": {"clip": "small/digest"},
     }
     assert parts.facts["grey"]["agreement"] == {}
+
+
+@pytest.mark.parametrize("foreign", ["first", "second"])
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_what_another_model_extracted_is_not_mixed_in(foreign, share):
+    ours = composer(Clip(model="large"))
+    parts = {"first": ours.decompose(RED), "second": ours.decompose(RED)}
+    parts[foreign] = composer(Clip(model="small")).decompose(RED)
+    with pytest.raises(RepresentationError, match="found one extracted with clip small/digest"):
+        parts_between(ours, **parts, share=share, size=(16, 16), task="a test")
 
 
 @pytest.mark.parametrize("through_a_file", [False, True])

@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from composer_pl.composing.blending import parts_between
 from composer_pl.composing.drawing import Drawing, make
 from composer_pl.composing.film import strip, write_film
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.tasks.frame import TaskNeedsError, TaskSettings
-from composer_pl.composing.tasks.interpolation import interpolation, parts_between
+from composer_pl.composing.tasks.interpolation import interpolation
 from composer_pl.errors import MissingDependencyError, UserInputError
 from composer_pl.models.recipe import SamplingRecipe
 
@@ -46,7 +47,7 @@ def test_frames_share_their_noise_and_what_is_kept(composer, photo, other):
 
 def test_maps_of_different_sizes_meet_on_the_models_grid(composer):
     small, large = (Parts({"sketch": torch.full((1, s, s), v)}) for s, v in ((8, 0.0), (64, 1.0)))
-    found = parts_between(composer, small, large, 0.25, size=(16, 16))["sketch"]
+    found = parts_between(composer, small, large, 0.25, size=(16, 16), task="a test")["sketch"]
     assert found.shape == (1, *composer.model.value_size(16, 16))
     torch.testing.assert_close(found, torch.full_like(found, 0.25))
 
@@ -75,7 +76,7 @@ def test_mistakes_are_one_line_each(composer, poor, photo, other):
         interpolation(poor, photo, other, blend=["color"])
     values = Parts({"color": torch.zeros(3)}), Parts({"color": torch.zeros(4)})
     with pytest.raises(UserInputError, match="of one shape"):
-        parts_between(composer, *values, 0.5, size=(16, 16))
+        parts_between(composer, *values, 0.5, size=(16, 16), task="a test")
 
 
 # -- strips and films ------------------------------------------------------------------------------

@@ -65,6 +65,14 @@ def test_the_strength_of_a_style_goes_from_the_contents_own_to_the_others(compos
     torch.testing.assert_close(semantics(0.25), plugin.interpolate(own[None], its[None], 0.25)[0])
 
 
+def test_maps_that_make_a_style_may_have_any_size(composer, photo):
+    small, large = (Parts({"depth": torch.full((1, s, s), v)}) for s, v in ((8, 0.0), (64, 1.0)))
+    content = small | composer.decompose(photo, names=["sketch"])
+    drawing = style(composer, large, content, strength=0.5, styles=["depth"], contents=["sketch"])
+    depth = drawing.parts["depth"]
+    torch.testing.assert_close(depth, torch.full_like(depth, 0.5))
+
+
 def test_content_is_the_content_pictures(composer, photo, other):
     drawing = style(composer, other, photo)
     kept = drawing.parts.only("depth", "sketch")

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from composer_pl.composing.blending import parts_between
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.drawing import Drawing
-from composer_pl.composing.parts import Parts
 from composer_pl.composing.tasks.frame import (
     DEFAULTS,
     Source,
@@ -67,16 +67,6 @@ def style(
     wanted = parts_of(composer, look, styles, task=TASK, seed=settings.seed)
     if 0 < strength < 1:
         own = parts_of(composer, content, styles, task=TASK, seed=settings.seed)
-        wanted = between(composer, own, wanted, strength)
+        size = settings.size or (composer.side, composer.side)
+        wanted = parts_between(composer, own, wanted, strength, size=size, task=TASK)
     return drawing_of(settings, kept | wanted, task=TASK)
-
-
-def between(composer: Composer, one: Parts, other: Parts, share: float) -> Parts:
-    """Parts a share of the way from one set to another, each as its plugin interpolates."""
-    plugins = composer.model.plugins
-    values = {
-        name: plugins[name].interpolate(one[name][None], other[name][None], share)[0]
-        for name in other
-    }
-    notes = {n: f"{share:g} of the way from {one.notes[n]} to {other.notes[n]}" for n in values}
-    return Parts(values, notes, other.facts)
