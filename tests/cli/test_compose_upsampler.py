@@ -64,6 +64,8 @@ def test_steps_of_the_upsampler_matter_and_have_a_default(folder):
         (["--upsampler", "other"], "expected an upsampler from 16 px"),
         (["--ckpt", "larger"], "expected a base model, found an upsampler"),
         (["--upsampler-steps", "5"], "needs an --upsampler"),
+        (["--tile", "32"], "--tile needs an --upsampler"),
+        (["--upsampler", "larger", "--tile", "7"], "tiles of at least 8 pixels"),
         (["--upsampler", "larger", "--upsampler-steps", "0"], "steps must be in 1..1000"),
         (["--upsampler", "larger", "--size", "17x16"], "multiples of"),
     ],

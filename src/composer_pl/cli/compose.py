@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.composing.drawing import Drawing, make
     from composer_pl.composing.panels import as_tensor, composition_rows
     from composer_pl.composing.record import write_pictures
+    from composer_pl.errors import UserInputError
     from composer_pl.files import replacing
     from composer_pl.models.tiling import Tiling
     from composer_pl.sheet import contact_sheet
@@ -108,6 +109,11 @@ def run(args: argparse.Namespace) -> int:
     out = check_output(args.out)
     recipe = recipe_from_options(args)
     upsampling = upsampling_recipe(args.upsampler_steps, args.upsampler)
+    if args.tile is not None and not args.upsampler:
+        raise UserInputError(
+            "Reading the options of compose: --tile needs an --upsampler, found none. Next: add "
+            "--upsampler FOLDER, or leave --tile out."
+        )
     size = parse_size(args.size)
     wanted = _pairs(args.sources)
     composer = Composer.from_pretrained(
@@ -126,7 +132,9 @@ def run(args: argparse.Namespace) -> int:
         against=against,
         recipe=recipe,
         upsampling=upsampling,
-        tiling=None if args.tile is None else Tiling(side=args.tile, overlap=args.tile // 4),
+        tiling=None
+        if args.tile is None
+        else Tiling(side=args.tile, overlap=max(args.tile // 4, 4)),
         n=args.n,
         seed=args.seed,
         size=size,

@@ -6,6 +6,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from composer_pl.composing.panels import as_tensor
 from composer_pl.sheet import to_pil
 
 REC601 = (0.299, 0.587, 0.114)
@@ -29,8 +30,7 @@ def with_luma(picture: Image.Image, luma: Float[Tensor, "1 h w"]) -> Image.Image
         luma: In [0, 1].
     """
     height, width = luma.shape[1:]
-    raw = torch.frombuffer(bytearray(picture.convert("RGB").tobytes()), dtype=torch.uint8)
-    drawn = raw.view(picture.height, picture.width, 3).permute(2, 0, 1).float() / 255
+    drawn = as_tensor(picture)
     if drawn.shape[1:] != luma.shape[1:]:
         drawn = F.interpolate(
             drawn[None], size=(height, width), mode="bicubic", antialias=True, align_corners=False

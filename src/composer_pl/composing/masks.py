@@ -31,12 +31,18 @@ def read_region(region: Region, size: tuple[int, int]) -> Float[Tensor, "1 h w"]
     Raises:
         UserInputError: It is no mask or box, of another shape, empty, or all of the picture.
     """
+    box = False
     if isinstance(region, str) and re.fullmatch(r"[-+0-9.eE, ]*,[-+0-9.eE, ]*", region):
-        mask, lightest = region_map(region, size)[0], 1.0
+        box, mask, lightest = True, region_map(region, size)[0], 1.0
     else:
         mask, lightest = _painted(region, size)
     inside = (mask >= 0.5).float()
     share = float(inside.mean())
+    if share == 0 and box:
+        raise _refusal(
+            f"a box of a pixel or more of {size[1]} x {size[0]}, found {region!r}",
+            "give a larger box",
+        )
     if share == 0:
         raise _refusal(
             f"white where to edit, found no pixel lighter than mid-grey (the lightest is level "

@@ -5,6 +5,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from composer_pl.composing.panels import as_tensor
 from composer_pl.errors import UserInputError
 from composer_pl.sheet import to_pil
 
@@ -49,25 +50,20 @@ def composited(
     share = levels(inside).float() / 255
     drawn = behind.clone()
     if place is None:
-        drawn = _pixels(picture)
+        drawn = as_tensor(picture)
     else:
         top, left, side = place
         if min(top, left) < 0 or side < 1 or top + side > height or left + side > width:
             raise _misfit(f"a square inside {height}x{width} pixels, found {place}")
         if picture.size != (side, side):
             picture = picture.resize((side, side), Image.Resampling.BICUBIC)
-        drawn[:, top : top + side, left : left + side] = _pixels(picture)
+        drawn[:, top : top + side, left : left + side] = as_tensor(picture)
     return to_pil(torch.lerp(behind, drawn, share))
 
 
 def levels(values: Tensor) -> UInt8[Tensor, "..."]:
     """Numbers in [0, 1] as 8-bit levels, which is how a drawing is recorded."""
     return (values.clamp(0, 1) * 255).round().to(torch.uint8)
-
-
-def _pixels(picture: Image.Image) -> Float[Tensor, "3 h w"]:
-    raw = torch.frombuffer(bytearray(picture.convert("RGB").tobytes()), dtype=torch.uint8)
-    return raw.view(picture.height, picture.width, 3).permute(2, 0, 1).float() / 255
 
 
 def _misfit(problem: str) -> UserInputError:

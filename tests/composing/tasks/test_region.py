@@ -122,6 +122,11 @@ def test_an_empty_mask_is_one_line(photo, level, told):
         read_region(Image.new("L", photo.size, level), (48, 80))
 
 
+def test_a_box_of_less_than_a_pixel_is_one_line():
+    with pytest.raises(UserInputError, match=r"a pixel or more of 80 x 48, found '0,0,0\.001,1'"):
+        read_region("0,0,0.001,1", (48, 80))
+
+
 @pytest.mark.parametrize("mask", [Image.new("L", (80, 48), 255), Image.new("LA", (80, 48)), "box"])
 def test_a_full_mask_is_one_line(mask):
     with pytest.raises(UserInputError, match="white everywhere"):
@@ -131,6 +136,12 @@ def test_a_full_mask_is_one_line(mask):
 def test_a_region_that_fits_no_square_is_one_line(photo):
     with pytest.raises(UserInputError, match="at most 48 pixels high and wide, found 70"):
         framed(photo, mask_of(photo, (0, 0, 70, 20)))
+
+
+@pytest.mark.parametrize("soft", [-1, 49])
+def test_a_border_that_cannot_be_is_one_line(composer, photo, soft):
+    with pytest.raises(UserInputError, match=f"within 0 to 48 pixels, .* found {soft}"):
+        region(composer, photo, mask_of(photo, (20, 10, 40, 30)), soft=soft, settings=FAST)
 
 
 def test_no_region_no_square_and_no_pixels_are_one_line_each(composer, photo):

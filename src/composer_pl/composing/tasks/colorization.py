@@ -103,7 +103,7 @@ def palette_of(composer: Composer, palette: str | Source, *, seed: int = 0) -> P
 
 def own_luma(composer: Composer, picture: Source, settings: TaskSettings) -> Float[Tensor, "1 h w"]:
     """The luma of a picture in [0, 1], at least at the size of the result."""
-    source = picture_of(picture, task=TASK)
+    source = picture_of(picture, task=TASK, why="give the light and dark")
     factor = composer.factor
     size = [factor * side for side in settings.size or (composer.side, composer.side)]
     opened = isinstance(source, Image.Image)

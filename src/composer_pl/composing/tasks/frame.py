@@ -143,16 +143,23 @@ def captioned(composer: Composer, text: str, *, task: str) -> Parts:
     return composer.read("caption", text)
 
 
-def picture_of(source: Source, *, task: str) -> str | Path | Image.Image:
+def picture_of(
+    source: Source, *, task: str, why: str = "are walked back to noise"
+) -> str | Path | Image.Image:
     """A source whose pixels a task needs.
+
+    Args:
+        source: See `Source`.
+        task: For messages.
+        why: What becomes of its pixels, for messages.
 
     Raises:
         UserInputError: It holds parts, not pixels.
     """
     if isinstance(source, Parts) or str(source).endswith(".safetensors"):
         raise UserInputError(
-            f"Editing by {task}: expected a picture, whose pixels are walked back to noise, found "
-            f"parts of one. Next: give the picture itself."
+            f"Editing by {task}: expected a picture, whose pixels {why}, found parts "
+            f"of one. Next: give the picture itself."
         )
     return source
 

@@ -80,7 +80,7 @@ def framed(
     Raises:
         UserInputError: One of both cannot be read, or the region fits into no square.
     """
-    source = picture_of(picture, task=TASK)
+    source = picture_of(picture, task=TASK, why="stay outside the region")
     opened = isinstance(source, Image.Image)
     photo = (opened_picture(source) if opened else read_picture(source)).image
     height, width = photo.height, photo.width
@@ -159,6 +159,11 @@ def within(
         parts, against = parts | known, against | known
     if soft is None:
         soft = round(BORDER * picture.place[2] / (height * composer.factor))
+    if not 0 <= soft <= picture.place[2]:
+        raise UserInputError(
+            f"Editing by region: expected a border that fades in within 0 to {picture.place[2]} "
+            f"pixels, the side of the square that is edited, found {soft}. Next: correct it."
+        )
     return replace(
         drawing,
         parts=parts,
