@@ -260,6 +260,14 @@ def test_cards_of_the_upsamplers():
         for told, truth in re.findall(r"PSNR \((\d+\.\d) to (\d+\.\d) dB\)", card):
             assert told == f"{rows['mean of 4 samples']['psnr']:.1f}"
             assert truth == f"{rows['bicubic']['psnr']:.1f}"
+    facts = load("scene_model/results/upsampler.json")
+    ours, bicubic = facts["model"], facts["bicubic"]
+    card = (SHIPPED / "scenes-128" / "README.md").read_text()
+    assert f"{facts['pictures']} unseen scenes, {facts['steps']} steps" in card
+    assert f"PSNR {ours['psnr']:.1f} dB ({bicubic['psnr']:.1f})" in card
+    assert f"at edges {ours['psnr_edges']:.1f} ({bicubic['psnr_edges']:.1f})" in card
+    assert f"sharpness {ours['sharpness']:.2f} ({bicubic['sharpness']:.2f}; 1 is right)" in card
+    assert f"input {ours['consistency']:.1f} dB ({bicubic['consistency']:.1f})" in card
 
 
 def test_the_quickstart_promises_what_its_reference_run_had():
