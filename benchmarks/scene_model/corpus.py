@@ -21,25 +21,14 @@ from composer_pl.data.scenes.render import render
 from composer_pl.data.scenes.rules import SceneRules
 from composer_pl.data.scenes.sampler import SceneSampler
 from composer_pl.data.scenes.truth import instance_classes, near_depth, outlines
-from composer_pl.data.scenes.vocabulary import ATTRIBUTES, COLORS, MAX_OBJECTS, PATTERNS
+from composer_pl.evaluation.scenes.rendered import UNSEEN as UNSEEN  # of which corpora are built
+from composer_pl.evaluation.scenes.rendered import attributes_of
 
 SIZE = 128
 """Side of the pictures: the canvas that extractors see; the base model's target is half of it."""
 
 CONTEXT = 64
 """Token ids of a caption; the longest of 20,000 captions of five objects takes 56."""
-
-UNSEEN = 10_000_000
-"""Scenes from here on are in no training set."""
-
-_COLUMNS = (
-    ("size", tuple(ATTRIBUTES["size"])),
-    ("material", tuple(ATTRIBUTES["material"])),
-    ("color", tuple(ATTRIBUTES["color"])),
-    ("shape", tuple(ATTRIBUTES["shape"])),
-    ("pattern", PATTERNS),
-    ("second_color", tuple(COLORS)),
-)
 
 
 @dataclass(kw_only=True)
@@ -54,8 +43,7 @@ class Corpus:
         classes: Index in `vocabulary.SHAPES`, -1 on floor and sky.
         depth: `truth.near_depth` times 255: near is 255.
         outlines: `truth.outlines`.
-        attributes: Size, material, color, shape, pattern, second color of each object as indices in
-            the order of the vocabulary; -1 is none, a row of -1 no object.
+        attributes: Of each object, see `composer_pl.evaluation.scenes.rendered.SceneTensors`.
         tokens: CLIP's token ids of each caption, zeros after the end token.
         texts: The captions.
     """
@@ -165,10 +153,5 @@ def _described(
     worded = [[caption.text for caption in captions(scene, texts)] for scene in scenes]
     tokens, cut = tokenize([text for words in worded for text in words])
     assert not cut, "a caption is longer than CONTEXT"
-    attributes = torch.full((len(scenes), MAX_OBJECTS, len(_COLUMNS)), -1, dtype=torch.int8)
-    for row, scene in zip(attributes, scenes, strict=True):
-        for cells, thing in zip(row, scene.objects, strict=False):
-            for column, (name, values) in enumerate(_COLUMNS):
-                value = getattr(thing, name)
-                cells[column] = values.index(value) if value else -1
-    return scenes, worded, tokens.to(torch.int32).view(len(scenes), texts, CONTEXT), attributes
+    ids = tokens.to(torch.int32).view(len(scenes), texts, CONTEXT)
+    return scenes, worded, ids, attributes_of(scenes)
