@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from composer_pl.cli import main as composer_pl
+from composer_pl.data.scenes.wording import with_article
 
 SEED = 2057
 """Of the scenes shown; no shipped model was trained on it, see `cli/demo_steps.py`."""
@@ -247,7 +248,7 @@ def photo_entries(p: dict[str, str]) -> list[Entry]:
 
 
 def _sentence(pairs: list[tuple[str, str]]) -> str:
-    things = [f"a {color} {shape}" for color, shape in pairs]
+    things = [with_article(f"{color} {shape}") for color, shape in pairs]
     return "a scene with " + (
         ", ".join(things[:-1]) + " and " + things[-1] if things[1:] else things[0]
     )

@@ -113,6 +113,8 @@ def test_the_edit_exchanges_the_nearest_object():
         1,
         "a scene with a yellow sphere and a yellow sphere",
     )
+    things[1] = {"color": "orange", "shape": "cone"}
+    assert edited_caption(record) == (1, "a scene with a yellow sphere and an orange cone")
 
 
 def test_the_page_escapes_what_it_shows(tmp_path):

@@ -210,13 +210,15 @@ def edited_caption(record: dict) -> tuple[int, str]:
     Args:
         record: A line of `truth/train.jsonl`, as `composer-pl scenes` writes it.
     """
+    from composer_pl.data.scenes.wording import with_article
+
     nearest = int(record["instances"][0]["id"])
     words = []
     for number, thing in enumerate(record["objects"], 1):
         pair = (thing["color"], thing["shape"])
         if number == nearest:
             pair = ("yellow", "sphere") if pair != ("yellow", "sphere") else ("blue", "cube")
-        words.append(f"a {pair[0]} {pair[1]}")
+        words.append(with_article(f"{pair[0]} {pair[1]}"))
     listed = ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
     return nearest, f"a scene with {listed}"
 
