@@ -66,6 +66,29 @@ def test_a_baseline_of_one_condition_keeps_it_in_nine_of_ten_samples(name):
     assert rates == pytest.approx([0.9])
 
 
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [
+        ("joint", {"caption": 0.5, "color": 0.5, "sketch": 0.5, "intensity": 0.34}),
+        ("uniform", {"caption": 0.5, "color": 0.5, "sketch": 0.5, "intensity": 0.5}),
+        ("blind", {"caption": 0.0, "color": 0.0, "sketch": 0.0, "intensity": 0.0}),
+        ("sketch", {"sketch": 0.9}),
+    ],
+)
+def test_small_baselines_differ_in_what_they_are_named_for(name, rates):
+    layers = dict.fromkeys(("joint", name))
+    overlays = [str(ROOT / "configs" / "baselines" / f"{layer}.yaml") for layer in layers]
+    config = parsed(
+        ROOT / "configs" / "quickstart.yaml", *(w for file in overlays for w in ("--config", file))
+    )
+    _, _, conditions, policy = base_settings(config["model"].as_dict())
+    found = expected_keep_rates(policy, [plugin.drop_prob for plugin in conditions.values()])
+    assert dict(zip(conditions, found, strict=True)) == pytest.approx(rates)
+    assert config["trainer"]["default_root_dir"] == f"runs/baselines/{name}"
+    assert config["trainer"]["max_steps"] == 1600
+    assert config["model"]["learning_rate"]["decay_steps"] == 1600
+
+
 def test_an_override_reaches_every_value_that_depends_on_it():
     config = parsed(ROOT / "configs" / "photos.yaml", "--model.backbone.resolution", "32")
     assert config["data"]["resolution"] == 32
