@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from composer_pl.errors import UserInputError
-from composer_pl.evaluation.coco.captions import CaptionList
+from composer_pl.evaluation.coco.captions import CaptionList, choose_captions
 from composer_pl.evaluation.coco.protocol import departures, hold_to_protocol
 from composer_pl.evaluation.coco.split import Caption, CocoSplit
 
@@ -25,7 +25,7 @@ def whole():
         blank=(),
         absent=(),
     )
-    return split, CaptionList(captions[:30_000], 0, "val2014")
+    return split, choose_captions(split, count=30_000)
 
 
 def test_the_protocol_departs_in_nothing(whole):
@@ -49,12 +49,21 @@ def test_each_departure_of_a_split_is_named(whole, change, told):
 
 
 def test_fewer_captions_and_other_sides_are_departures(whole):
-    split, captions = whole
-    few = CaptionList(captions.captions[:200], 0, "val2014")
+    split, _ = whole
+    few = choose_captions(split, count=200)
     assert departures(split, few, side=64) == [
         "200 captions, not 30000",
         "finished pictures of 64 px, not 256",
     ]
+
+
+def test_other_captions_are_a_departure(whole):
+    """Chosen by another seed, or from a file that says what it likes of its seed."""
+    split, captions = whole
+    told = ["the captions are not those that caption seed 0 chooses"]
+    assert departures(split, choose_captions(split, count=30_000, seed=1), side=256) == told
+    for turned in (captions.captions[::-1], split.captions[:30_000]):
+        assert departures(split, CaptionList(turned, 0, "val2014"), side=256) == told
 
 
 def test_a_departure_is_refused_unless_asked_for():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from composer_pl.errors import UserInputError
-from composer_pl.evaluation.coco.captions import CaptionList
+from composer_pl.evaluation.coco.captions import CaptionList, choose_captions
 from composer_pl.evaluation.coco.split import PROTOCOL_SPLIT, CocoSplit
 
 NAME = "coco-fid"
@@ -32,6 +32,8 @@ def departures(split: CocoSplit, captions: CaptionList, *, side: int) -> list[st
         found.append(f"{len(split.blank)} pictures have no caption, such as {split.blank[0]}")
     if len(captions) != CAPTIONS:
         found.append(f"{len(captions)} captions, not {CAPTIONS}")
+    if captions.captions != choose_captions(split, count=len(captions)).captions:
+        found.append("the captions are not those that caption seed 0 chooses")
     if side != SIDE:
         found.append(f"finished pictures of {side} px, not {SIDE}")
     return found
