@@ -1,5 +1,6 @@
 """Blocks: whole or absent, each row once, whoever does the work."""
 
+import errno
 import json
 import os
 
@@ -72,6 +73,56 @@ def test_a_block_that_another_process_wrote_is_kept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["000000"]
 
 
+def test_a_block_that_is_swept_while_it_is_written_is_the_rivals(tmp_path, monkeypatch):
+    """Another process had the block first, finished the run and swept; this one goes on."""
+    block, sync = Block(0, 0, 3), os.fsync
+    write_pictures(tmp_path, block, NAMES, PICTURES)
+
+    def swept(descriptor):
+        sweep(tmp_path)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", swept)
+    write_pictures(tmp_path, block, NAMES, 255 - PICTURES)
+    assert torch.equal(read_pictures(tmp_path, block, NAMES), PICTURES)
+    path, ids = tmp_path / "net" / "000000.safetensors", torch.tensor([1, 2])
+    monkeypatch.undo()
+    write_rows(path, ids, torch.zeros(2, 3))
+    monkeypatch.setattr(os, "fsync", lambda _: sweep(path.parent))
+    write_rows(path, ids, torch.ones(2, 3))
+    assert torch.equal(read_rows(path, ids)[0], torch.zeros(2, 3))
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        write_rows(path, ids, torch.ones(2, 3))
+
+
+def test_processes_of_one_number_do_not_meet(tmp_path, monkeypatch):
+    """Two machines share the folder, and both call their process 7."""
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    seen, sync = [], os.fsync
+
+    def rival(descriptor):
+        sync(descriptor)
+        if not seen:
+            seen.append(1)
+            write_pictures(tmp_path, Block(0, 0, 3), NAMES, PICTURES)
+
+    monkeypatch.setattr(os, "fsync", rival)
+    write_pictures(tmp_path, Block(0, 0, 3), NAMES, PICTURES)
+    assert torch.equal(read_pictures(tmp_path, Block(0, 0, 3), NAMES), PICTURES)
+    assert [path.name for path in tmp_path.iterdir()] == ["000000"]
+
+
+def test_a_block_that_the_disk_does_not_take_leaves_nothing(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_pictures(tmp_path, Block(0, 0, 3), NAMES, PICTURES)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_or_damaged_picture_is_named(tmp_path):
     write_pictures(tmp_path, Block(0, 0, 3), NAMES, PICTURES)
     (tmp_path / "000000" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -106,8 +157,14 @@ def test_a_folder_is_gone_on_with_only_for_the_same_manifest(tmp_path):
     begin(tmp_path / "f", "m.json", {"a": (1, 2), "b": None}, doing="Drawing")
     begin(tmp_path / "f", "m.json", {"b": None, "a": [1, 2]}, doing="Drawing")
     assert json.loads((tmp_path / "f" / "m.json").read_text()) == {"a": [1, 2], "b": None}
-    with pytest.raises(UserInputError, match=r"Drawing: .* found b, c of another kind"):
+    with pytest.raises(UserInputError, match=r"Drawing: .* found b null, not 3; c absent, not 4"):
         begin(tmp_path / "f", "m.json", {"a": [1, 2], "b": 3, "c": 4}, doing="Drawing")
     (tmp_path / "f" / "m.json").write_text("{")
-    with pytest.raises(UserInputError, match="of another kind"):
+    with pytest.raises(UserInputError, match="no manifest that can be read"):
         begin(tmp_path / "f", "m.json", {"a": 1}, doing="Drawing")
+
+
+def test_what_differs_deep_in_a_manifest_is_named(tmp_path):
+    begin(tmp_path, "m.json", {"recipe": {"steps": 25, "eta": 0.0}}, doing="Drawing")
+    with pytest.raises(UserInputError, match=r"found recipe\.steps 25, not 50 in m\.json"):
+        begin(tmp_path, "m.json", {"recipe": {"steps": 50, "eta": 0.0}}, doing="Drawing")

@@ -1,5 +1,7 @@
 """Processes that share the blocks; killed ones lose nothing that was written."""
 
+import errno
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -8,10 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from coco_fakes import write_root
+from safetensors import SafetensorError
 
 from composer_pl.errors import UserInputError
-from composer_pl.evaluation.coco.processes import check_processes, work_in_processes
+from composer_pl.evaluation.coco.blocks import Shard
+from composer_pl.evaluation.coco.processes import _work, check_processes, work_in_processes
 from composer_pl.evaluation.coco.run import CocoRun
 from composer_pl.evaluation.coco.scores import score
 from composer_pl.evaluation.measurement import read_measurements
@@ -50,6 +55,30 @@ def test_a_process_that_cannot_go_on_says_why(settings):
     path.write_text("no picture")
     with pytest.raises(UserInputError, match=path.name):
         work_in_processes(run, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "No space left on device"),
+        (SafetensorError("I/O error: Disk quota exceeded (os error 122)"), "Disk quota exceeded"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),
+    ],
+)
+def test_a_process_that_cannot_write_says_why(settings, monkeypatch, error, told):
+    """To its parent, and without a traceback."""
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(CocoRun, "work", fail)
+    here, there = multiprocessing.Pipe(duplex=False)
+    with pytest.raises(SystemExit) as end:
+        _work(settings(), Shard(), torch.get_num_threads(), there)
+    assert end.value.code == 2
+    said = here.recv()
+    assert told in said
+    assert "Next: mend that and give the command again" in said
 
 
 def test_a_number_of_processes_that_cannot_be_is_refused():

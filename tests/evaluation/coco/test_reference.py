@@ -56,5 +56,5 @@ def test_a_broken_file_is_named(reference):
 
 
 def test_another_side_is_another_reference(reference):
-    with pytest.raises(UserInputError, match="side of another kind"):
+    with pytest.raises(UserInputError, match="side 20, not 24"):
         Reference(folder=reference.folder, split=reference.split, side=24, block=2).begin()

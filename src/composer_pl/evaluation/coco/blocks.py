@@ -6,6 +6,7 @@ not depend on how the work is shared or where it was interrupted, and the last b
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from composer_pl.errors import UserInputError
+from composer_pl.evaluation.measurement import flattened, shown_setting
 from composer_pl.files import replacing
 
 BLOCK = 32
@@ -112,16 +114,33 @@ def begin(folder: Path, file: str, manifest: Mapping[str, Any], *, doing: str) -
             found = None
         if found == wanted:
             return
-        told = found if isinstance(found, dict) else {}
-        unlike = [name for name in {**wanted, **told} if wanted.get(name) != told.get(name)]
         raise UserInputError(
             f"{doing}: expected {folder} to hold what was begun in the same way, found "
-            f"{', '.join(unlike)} of another kind in {file}. Next: give another --out, or remove "
-            f"that folder."
+            f"{_unlike(found, wanted)} in {file}. Next: give another --out, or remove that folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(wanted, indent=1), "utf-8")
+
+
+def _unlike(found: Any, wanted: Mapping[str, Any]) -> str:
+    """What differs, such as `recipe.steps 25, not 50`."""
+    if not isinstance(found, dict):
+        return "no manifest that can be read"
+    there, now = flattened(found), flattened(wanted)
+    said = [
+        f"{name} {_value(there, name)}, not {_value(now, name)}"
+        for name in {**now, **there}
+        if there.get(name, _NOTHING) != now.get(name, _NOTHING)
+    ]
+    return "; ".join(said[:6]) + (f"; and {len(said) - 6} more" if len(said) > 6 else "")
+
+
+_NOTHING = object()
+
+
+def _value(flat: Mapping[str, Any], name: str) -> str:
+    return shown_setting(flat[name]) if name in flat else "absent"
 
 
 # -- pictures --------------------------------------------------------------------------------------
@@ -130,23 +149,27 @@ def begin(folder: Path, file: str, manifest: Mapping[str, Any], *, doing: str) -
 def write_pictures(
     folder: Path, block: Block, names: Sequence[str], pictures: UInt8[Tensor, "b 3 h w"]
 ) -> None:
-    """Write a block of pictures as PNG; it gets its name when all of them are on the disk."""
+    """Write a block of pictures as PNG; it gets its name when all of them are on the disk.
+
+    Where another process was there first, its pictures stay: they are the same. It may even have
+    finished the whole run and swept away what is being written here.
+    """
     target = folder / block.name
-    temporary = folder / f".{os.getpid()}-{block.name}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for name, picture in zip(names, pictures, strict=True):
-        pixels = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
-        with (temporary / name).open("wb") as file:
-            Image.fromarray(pixels).save(file, "PNG")
-            file.flush()
-            os.fsync(file.fileno())
+    # Machines that share the folder may have processes of one number, so that alone is no name.
+    temporary = folder / f".{os.getpid()}-{secrets.token_hex(4)}-{block.name}"
     try:
+        temporary.mkdir(parents=True)
+        for name, picture in zip(names, pictures, strict=True):
+            pixels = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
+            with (temporary / name).open("wb") as file:
+                Image.fromarray(pixels).save(file, "PNG")
+                file.flush()
+                os.fsync(file.fileno())
         os.rename(temporary, target)
     except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)  # gives a full disk its space back
         if not target.is_dir():
             raise
-        shutil.rmtree(temporary)  # another process was there first, with the same pictures
 
 
 def read_pictures(folder: Path, block: Block, names: Sequence[str]) -> UInt8[Tensor, "b 3 h w"]:
@@ -187,11 +210,15 @@ def write_rows(
     values: Float[Tensor, "b d"],
     notes: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the numbers of a block's rows with their ids."""
+    """Write the numbers of a block's rows with their ids; a rival may have been first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {"ids": ids.contiguous(), "values": values.contiguous().cpu()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=dict(notes or {}))
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata=dict(notes or {}))
+    except FileNotFoundError:
+        if not path.is_file():
+            raise
 
 
 def read_rows(path: Path, ids: Int[Tensor, " b"]) -> tuple[Float[Tensor, "b d"], dict[str, str]]:

@@ -100,9 +100,10 @@ def stored_captions(path: str | Path, split: CocoSplit) -> CaptionList:
         pairs = [(int(image), int(caption)) for image, caption in content["ids"]]
         seed, told = int(content["seed"]), str(content["sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise UserInputError(
-            f"{doing}: expected a list that an evaluation wrote, found {type(error).__name__}: "
-            f"{error}. Next: correct the path, or leave it out to have one chosen."
+            f"{doing}: expected a list that an evaluation wrote, found: {reason}. "
+            f"Next: correct the path, or leave it out to have one chosen."
         ) from error
     known: Mapping[Any, Caption] = {(c.image_id, c.id): c for c in split.captions}
     absent = [pair for pair in pairs if pair not in known]

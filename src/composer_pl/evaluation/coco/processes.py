@@ -7,13 +7,16 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 import torch
+from safetensors import SafetensorError
 
 from composer_pl.errors import ComposerPLError, UserInputError
 from composer_pl.evaluation.coco.blocks import Shard
 from composer_pl.evaluation.coco.run import CocoRun, on_device
 from composer_pl.evaluation.coco.settings import CocoSettings
+from composer_pl.files import disk_trouble
 
-_LOOK = 0.5  # seconds between two looks at the disk
+_LOOK = 0.5  # seconds between two looks at the processes
+_TELL = 5.0  # seconds between two looks at the disk, which may be far away
 MOST_PROCESSES = 256
 
 
@@ -63,12 +66,14 @@ def work_in_processes(
         process.start()
         there.close()
         workers.append((process, here))
+    told_at = time.monotonic()
     try:
         while any(process.is_alive() for process, _ in workers):
             if any(process.exitcode not in (None, 0) for process, _ in workers):
                 break
-            if progress is not None:
+            if progress is not None and time.monotonic() >= told_at:
                 progress(*run.done())
+                told_at = time.monotonic() + _TELL
             time.sleep(_LOOK)
         for process, told in workers:
             if process.exitcode not in (None, 0):
@@ -98,6 +103,13 @@ def _work(settings: CocoSettings, shard: Shard, threads: int, told: Connection) 
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except (OSError, SafetensorError) as error:
+        reason = disk_trouble(error) or getattr(error, "strerror", None) or str(error)
+        told.send(
+            f"Writing to the folder {settings.out!r}: expected one that can be written to, found: "
+            f"{reason}. Next: mend that and give the command again, which goes on where it was."
+        )
+        raise SystemExit(2) from None
 
 
 def _device(device: str, index: int) -> str:
