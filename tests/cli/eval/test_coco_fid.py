@@ -82,6 +82,7 @@ def test_captions_that_cannot_be_used_are_refused(place, capsys, change, told):
     ("arguments", "told"),
     [
         (["-n", "11"], "at most 10"),
+        (["-n", "1"], "at least 2 captions and 2 pictures"),
         (["--root", "x"], "unknown option"),
         (["--split", "val2017"], "val2017"),
         (["--network", "inception:absent.pth"], "absent.pth"),
@@ -93,7 +94,10 @@ def test_captions_that_cannot_be_used_are_refused(place, capsys, change, told):
         (["--guidance", "much"], "such as 1,2,3"),
         (["--repeats", "0"], "generations"),
         (["--prior-steps", "3"], "need a --prior"),
-        (["--captions", "absent.json"], "absent.json"),
+        (
+            ["--captions", "absent.json"],
+            "absent.json: expected a list that an evaluation wrote, found: No such file",
+        ),
         (["--upsampler-steps", "3"], "needs an --upsampler"),
         (["--upsampler", "model"], "upsampler"),
         (["--with", "conditions.color=2"], "color"),
@@ -119,4 +123,4 @@ def test_a_model_without_captions_is_refused(place, capsys):
 def test_a_folder_of_another_run_is_refused(place, capsys):
     assert evaluate("--not-the-protocol", "--shard", "1/9") == 0
     assert evaluate("--not-the-protocol", "--steps", "3") == 2
-    assert "recipe of another kind" in capsys.readouterr().err
+    assert "recipe.steps 2, not 3" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from coco_fakes import artist
+from coco_fakes import artist, make_model
 from fakes import FakeCaption
 
 from composer_pl.errors import MissingWeightsError, UserInputError
@@ -50,6 +50,13 @@ def test_an_absent_file_is_refused(tmp_path):
     for kind in ("inception", "clean-inception"):
         with pytest.raises(MissingWeightsError, match=r"absent\.pt"):
             load_scorer(f"{kind}:{tmp_path / 'absent.pt'}", artist())
+
+
+def test_a_file_may_have_a_hash_in_its_name(tmp_path):
+    pytest.importorskip("open_clip")
+    for file, told in (("a#b.pt", r"a#b\.pt"), ("a.pt#0123abcd", r"a\.pt'")):
+        with pytest.raises(MissingWeightsError, match=told):
+            load_scorer(f"clip:ViT-B-32:{tmp_path / file}", artist())
 
 
 def test_the_tiny_network_is_shipped_and_no_protocol():
@@ -114,6 +121,24 @@ def test_the_models_own_caption_network_is_its_conditions_adherence(fake_plugins
     assert isinstance(scorer, Scorer)
     assert not scorer.published
     assert load_scorer("own", artist()).slug == scorer.slug
+
+
+def test_what_a_model_was_trained_with_makes_no_other_network(fake_plugins, monkeypatch):
+    """Nor the place of its weights; the agreement names what reads captions."""
+    from composer_pl.composing.composer import Composer
+    from composer_pl.evaluation.coco.drawing import CaptionArtist
+
+    monkeypatch.setattr(FakeCaption, "agreement", lambda self: {"clip": "one"})
+    own = [
+        load_scorer("own", CaptionArtist(Composer(make_model({"caption": FakeCaption(**told)}))))
+        for told in ({}, {"drop_prob": 0.9})
+    ]
+    assert (
+        own[0].facts
+        == own[1].facts
+        == {"name": "own", "extraction": {"agreement": {"clip": "one"}}}
+    )
+    assert own[0].slug == own[1].slug
 
 
 def test_a_caption_network_that_knows_no_pictures_is_refused(monkeypatch):

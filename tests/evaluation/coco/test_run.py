@@ -1,16 +1,31 @@
 """A run: shared, interrupted and gone on with, it leaves the same pictures, each once."""
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from coco_fakes import FakeClip, FakeFeatures, artist, begun, write_annotations, write_root
+from coco_fakes import (
+    FakeClip,
+    FakeFeatures,
+    artist,
+    begun,
+    make_model,
+    write_annotations,
+    write_root,
+)
+from prior_fakes import clip_plugins, conditions, make_prior
 
+from composer_pl.composing.composer import Composer
 from composer_pl.errors import UserInputError
 from composer_pl.evaluation.coco.blocks import Shard
+from composer_pl.evaluation.coco.drawing import CaptionArtist
 from composer_pl.evaluation.coco.run import CocoRun
+from composer_pl.models.prior_sampling import PriorRecipe
+
+__all__ = ["clip_plugins"]
 
 SCORERS = (FakeFeatures(), FakeClip())
 
@@ -93,6 +108,40 @@ def test_what_is_done_is_not_done_again(settings, monkeypatch):
     run.finish()
 
 
+def test_progress_begins_with_what_is_done(settings):
+    """So that the time that is left is told by work and not by what was found."""
+    begun(settings()).work(Shard(0, 2))
+    seen = []
+    begun(settings()).work(progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(3, 6), (4, 6), (5, 6), (6, 6)]
+
+
+def test_a_broken_reference_is_told_before_anything_is_drawn(settings, monkeypatch):
+    run = begun(settings())
+    path = run.split.folder / run.split.pictures[-1]
+    path.write_text("no picture")
+    monkeypatch.setattr(type(run.artist), "draw", interrupt)
+    with pytest.raises(UserInputError, match=path.name):
+        run.work()
+
+
+@pytest.mark.usefixtures("clip_plugins")
+def test_a_prior_can_be_added_to_what_was_drawn_without(settings, place):
+    """The pictures of the caption alone are the same: only those of the prior are new."""
+    composer, prior = Composer(make_model(conditions())), make_prior()
+    told = settings(prior_recipe=PriorRecipe(steps=2))
+    for added in (None, prior):
+        run = CocoRun(
+            replace(told, prior="prior" if added else None),
+            artist=CaptionArtist(composer, added),
+            scorers=SCORERS,
+        )
+        run.begin()
+    models = [generation.folder / "drawn.json" for generation in run.generations]
+    stages = [set(json.loads(path.read_text())["model"]) for path in models]
+    assert stages == [{"base", "caption"}, {"base", "caption", "prior"}]
+
+
 def test_another_network_looks_at_the_pictures_that_are_there(settings, monkeypatch):
     begun(settings(), SCORERS[:1]).work()
     run = begun(settings())
@@ -115,19 +164,19 @@ def test_features_alone_are_those_of_the_pictures(settings, place):
     for scorer in SCORERS:
         numbers = [run.generations[0].numbers(scorer) for run in (with_pictures, alone)]
         assert torch.equal(*numbers)
-    with pytest.raises(UserInputError, match="networks of another kind"):
+    with pytest.raises(UserInputError, match=r"networks \["):
         begun(settings(keep="features", out=str(place / "alone")), SCORERS[:1])
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"captions": 5}, "expected the captions|captions of another kind"),
-        ({"caption_seed": 1}, "captions of another kind"),
-        ({"block": 5}, "block of another kind"),
-        ({"upsampler": True}, "model, upsampling of another kind"),
-        ({"keep": "features"}, "keep, networks of another kind"),
-        ({"steps": 3}, "recipe of another kind"),
+        ({"captions": 5}, r"captions \w+\.\.\., not \w+\.\.\. in drawn\.json"),
+        ({"caption_seed": 1}, r"captions \w+\.\.\., not "),
+        ({"block": 5}, "block 4, not 5"),
+        ({"upsampler": True}, r"model\.upsampler absent, not \w+"),
+        ({"keep": "features"}, "keep png, not features; networks absent, not"),
+        ({"steps": 3}, r"recipe\.steps 2, not 3 in drawn\.json"),
     ],
 )
 def test_a_folder_of_another_run_is_not_gone_on_with(settings, place, change, told):
@@ -162,6 +211,16 @@ def test_the_protocol_is_what_runs_unless_something_else_is_asked_for(settings):
     for reason in ("10 pictures to compare with", "10 captions, not 30000", "16 px, not 256"):
         assert reason in str(refusal.value)
     assert not Path(settings().out).exists()
+
+
+@pytest.mark.parametrize("scorers", [SCORERS, SCORERS[1:]])
+def test_a_single_caption_has_no_distance(settings, scorers):
+    told = settings(captions=1)
+    if scorers == SCORERS:
+        with pytest.raises(UserInputError, match=r"at least 2 captions .* found 1 and 10"):
+            CocoRun(told, artist=artist(), scorers=scorers)
+    else:
+        begun(told, scorers).work()
 
 
 def test_pictures_without_captions_are_left_out_when_asked(settings, place):

@@ -5,21 +5,26 @@ from statistics import stdev
 
 import pytest
 import torch
-from coco_fakes import begun
+from coco_fakes import FakeClip, begun, write_root
 
+from composer_pl.errors import UserInputError
 from composer_pl.evaluation.coco.scores import (
+    ONE_CAPTION,
     ONE_SEED,
     OVER_SEEDS,
+    OVER_SUBSETS,
+    WHOLE_SETS,
     moments_of,
     score,
     seeds_interval,
     subset_size,
 )
+from composer_pl.evaluation.coco.settings import MOST_REPEATS
 from composer_pl.evaluation.measurement import differences
 
 
-def scored(settings):
-    run = begun(settings)
+def scored(settings, scorers=None):
+    run = begun(settings, scorers)
     run.work()
     return score(run)
 
@@ -33,10 +38,26 @@ def test_the_interval_over_seeds_is_students():
     assert seeds_interval([9.0]) == (9.0, None, None)
 
 
+@pytest.mark.parametrize("seeds", range(2, MOST_REPEATS + 1))
+def test_students_t_is_scipys_for_every_number_of_seeds(seeds):
+    from scipy.stats import t
+
+    values = [0.0] * (seeds - 1) + [1.0]
+    _, low, high = seeds_interval(values)
+    half = t.ppf(0.975, seeds - 1) * stdev(values) / seeds**0.5
+    assert (high - low) / 2 == pytest.approx(half, rel=5e-4)
+
+
 def test_subsets_have_few_sizes():
     assert subset_size(1000, 30_000) == 1000
-    assert [subset_size(1000, count) for count in (999, 200, 199, 3)] == [500, 200, 100, 2]
-    assert subset_size(50, 60) == 50
+    assert subset_size(1000, 2000) == 1000
+    assert [subset_size(1000, count) for count in (1999, 400, 399, 3)] == [500, 200, 100, 2]
+    assert subset_size(50, 60) == 20
+
+
+def test_subsets_share_at_most_half_of_their_pictures():
+    """Of 1,000 pictures, subsets of 1,000 are all one, and their spread would be none."""
+    assert all(subset_size(1000, count) <= count / 2 for count in range(4, 3000))
 
 
 def test_moments_do_not_depend_on_how_rows_are_gathered():
@@ -55,11 +76,43 @@ def test_every_measure_is_there_with_its_interval(settings):
     fid, kid, clip = (found[n] for n in ("FID, tiny", "KID, tiny", "CLIP score, ViT-B/32"))
     assert (fid.low, fid.interval) == (None, ONE_SEED)
     assert kid.low is not None
-    assert "subsets" in kid.interval
+    assert kid.interval == OVER_SUBSETS
+    assert kid.low < kid.value < kid.high
     assert clip.low is not None
     assert clip.low < clip.value < clip.high
     assert {one.count for one in found.values()} == {10}
     assert not any(one.of_protocol for one in found.values())
+
+
+def test_whole_sets_say_nothing_of_their_spread(settings, place):
+    write_root(place / "two", 2)
+    found = {one.measure: one for one in scored(settings(root=str(place / "two")))}
+    assert (found["KID, tiny"].low, found["KID, tiny"].interval) == (None, WHOLE_SETS)
+
+
+class Constant(FakeClip):
+    value = 1 / 3
+
+    def __call__(self, pictures, captions):
+        return torch.full((len(captions), 1), self.value)
+
+
+@pytest.mark.parametrize("count", [1, 7, 10])
+def test_equal_cosines_have_an_interval_of_no_width(settings, count):
+    """Whatever rounding makes of their means; a single caption has none."""
+    (one,) = scored(settings(captions=count), [Constant()])
+    assert one.value == pytest.approx(1 / 3)
+    if count == 1:
+        assert (one.low, one.interval) == (None, ONE_CAPTION)
+    else:
+        assert one.low == pytest.approx(1 / 3)
+        assert one.high == pytest.approx(1 / 3)
+
+
+def test_cosines_that_are_no_numbers_are_refused(settings, monkeypatch):
+    monkeypatch.setattr(Constant, "value", float("nan"))
+    with pytest.raises(UserInputError, match=r"CLIP score of ViT-B/32: .* found 10"):
+        scored(settings(), [Constant()])
 
 
 def test_fid_has_an_interval_over_generation_seeds(settings):
@@ -85,7 +138,7 @@ def test_the_manifest_holds_all_that_made_the_number(settings, place):
     assert told["features"] == {"name": "tiny", "digest": "0" * 64, "resize": "none"}
     assert told["reference"]["pictures"] == 10
     assert told["conditions"] == "caption only"
-    assert set(told["versions"]) == {"composer-pl", "torch", "pillow"}
+    assert set(told["versions"]) == {"composer-pl", "composer-pl-fakes", "torch", "pillow"}
     assert told["departures"]
     assert str(place) not in json.dumps(told)  # no path of a machine
 

@@ -121,6 +121,19 @@ class CaptionArtist:
         stages = {name: facts["sha256"] for name, facts in self.composer.identity.items()}
         return stages if self.prior is None else {**stages, "prior": model_digest(self.prior)}
 
+    def subject(self, manner: Manner) -> dict[str, Any]:
+        """What draws in a manner: `identity`, without a prior that has no part in it.
+
+        Beside it the agreement of the condition that reads captions: no digest of the model covers
+        its frozen weights.
+        """
+        stages: dict[str, Any] = dict(self.identity)
+        if manner.prior is None:
+            stages.pop("prior", None)
+        if agreement := self.composer.decomposer.facts(CAPTION)["agreement"]:
+            stages[CAPTION] = dict(agreement)
+        return stages
+
     def check(self, recipe: SamplingRecipe) -> None:
         """Refuse a recipe that says how much a condition counts which no manner gives.
 

@@ -54,7 +54,7 @@ class Generation:
             UserInputError: It was begun in another way.
         """
         manifest: dict[str, Any] = {
-            "model": artist.identity,
+            "model": artist.subject(self.manner),
             "captions": self.captions.digest,
             "seed": self.manner.seed,
             "block": self.block,

@@ -5,10 +5,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from composer_pl.conditions.discovery import entry_for_class
+from composer_pl.evaluation.coco.drawing import CAPTION
 from composer_pl.evaluation.coco.generation import Generation
 from composer_pl.evaluation.coco.networks import Scorer
 from composer_pl.evaluation.coco.reference import PREPARATION
 from composer_pl.evaluation.coco.run import CocoRun
+from composer_pl.plugin.api import ConditionPlugin
 
 
 def manifest(
@@ -16,12 +19,9 @@ def manifest(
 ) -> dict[str, Any]:
     """All that made a number, as plain JSON; see `Measurement`."""
     settings, manner = run.settings, group[0].manner
-    identity = dict(run.artist.identity)
-    if manner.prior is None:
-        identity.pop("prior", None)
     names = {"base": settings.ckpt, "upsampler": settings.upsampler, "prior": settings.prior}
     return {
-        "model": identity,
+        "model": run.artist.subject(manner),
         "captions": {
             "sha256": run.captions.digest,
             "split": run.captions.split,
@@ -32,7 +32,7 @@ def manifest(
         "side": run.artist.side,
         "encoding": "8 bits a channel, lossless",
         "departures": list(run.departures),
-        "versions": versions(scorer.name),
+        "versions": versions(scorer.name, run.artist.composer.model.plugins[CAPTION]),
         **own,
         "context": {
             "device": settings.device.partition(":")[0],
@@ -47,8 +47,13 @@ def manifest(
     }
 
 
-def versions(network: str) -> dict[str, str]:
-    """Versions of what a number depends on, the network's own libraries included."""
+def versions(network: str, reader: ConditionPlugin) -> dict[str, str]:
+    """Versions of what a number depends on.
+
+    Args:
+        network: Name of the scorer, whose own libraries count.
+        reader: The condition that reads captions, whose package counts.
+    """
     needed = ["composer-pl", "torch", "pillow"]
     if network.startswith("clip:"):
         needed.append("open_clip_torch")
@@ -58,6 +63,8 @@ def versions(network: str) -> dict[str, str]:
             found[distribution] = metadata.version(distribution)
         except metadata.PackageNotFoundError:
             found[distribution] = "not installed"
+    if (entry := entry_for_class(type(reader))) is not None:
+        found[entry.distribution] = entry.version
     return found
 
 

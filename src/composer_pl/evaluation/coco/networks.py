@@ -137,10 +137,10 @@ def load_scorer(spec: str, artist: "CaptionArtist", *, device: str = "cpu") -> S
 
         return _Features(name, feature_network(spec, device=device))
     from composer_pl.evaluation.metrics.clip_network import clip_network
+    from composer_pl.evaluation.metrics.features import split_digest
 
     _, architecture, place = spec.split(":", 2)
-    file, mark, digest = place.rpartition("#")
-    path, digest = (file, digest) if mark else (place, "")
+    path, digest = split_digest(place)
     return _Cosines(name, clip_network(architecture, path, digest=digest, device=device))
 
 
@@ -215,6 +215,10 @@ class _Own:
     @property
     def facts(self) -> dict[str, Any]:
         extracted = self.artist.composer.decomposer.facts("caption")
+        # Settings of training, and paths of weights that the agreement names by their digest, do
+        # not decide a score.
+        if extracted["agreement"]:
+            extracted = {"agreement": extracted["agreement"]}
         return {"name": OWN, "extraction": json.loads(json.dumps(extracted, default=str))}
 
     @property
@@ -223,4 +227,7 @@ class _Own:
         return f"{OWN}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
     def __call__(self, pictures: Tensor, captions: Sequence[str]) -> Tensor:
-        return self.artist.obedience(pictures, captions).float().cpu()[:, None]
+        from composer_pl.evaluation.metrics.precision import full_float32
+
+        with full_float32():
+            return self.artist.obedience(pictures, captions).float().cpu()[:, None]

@@ -64,18 +64,49 @@ def parts_of(run: CocoRun, measurements: Sequence[Measurement]) -> list[Part]:
 
 
 def facts_of(measurements: Sequence[Measurement]) -> dict[str, Any]:
-    """What all numbers of a run share, for the report."""
-    shared = dict(measurements[0].settings)
-    for one in measurements[1:]:
-        shared = {n: v for n, v in shared.items() if one.settings.get(n) == v}
-    return shared
+    """What made the numbers of a run, for the report: what all share, and each network's facts.
+
+    A setting that only some numbers have, such as the reference, is that of those that have it.
+    """
+    networks = {
+        one.measure.partition(", ")[2]: one.settings["features"] for one in measurements
+    }  # fmt: skip
+    every = [{n: v for n, v in one.settings.items() if n != "features"} for one in measurements]
+    shared: dict[str, Any] = {}
+    for name in dict.fromkeys(name for settings in every for name in settings):
+        values = [settings[name] for settings in every if name in settings]
+        if (common := _common(values)) is not _DIFFERENT:
+            shared[name] = common
+    return {**shared, "features": networks}
+
+
+_DIFFERENT = object()
+
+
+def _common(values: Sequence[Any]) -> Any:
+    """The value that all are, or the entries that all mappings share."""
+    first = values[0]
+    if all(value == first for value in values):
+        return first
+    if not all(isinstance(value, Mapping) for value in values):
+        return _DIFFERENT
+    names = [name for name in first if all(name in value for value in values)]
+    common = {name: _common([value[name] for value in values]) for name in names}
+    return {name: value for name, value in common.items() if value is not _DIFFERENT}
 
 
 def headline(measurements: Sequence[Measurement]) -> str:
-    """The best number in one line: FID or, of few pictures, KID."""
+    """The best number of the first network in one line: FID or, of few pictures, KID.
+
+    Numbers of different networks are of different scales: the least of all would mean nothing.
+    """
     kind = "KID" if measurements[0].count < FEW else "FID"
-    best = min((m for m in measurements if m.measure.startswith(kind)), key=lambda m: m.value,
-               default=measurements[0])  # fmt: skip
+    found = [m for m in measurements if m.measure.startswith(f"{kind}, ")] or list(measurements)
+    headed = [f"{kind}, {title_of(name)}" for name in HEADLINE]
+    first = next((name for name in headed if any(m.measure == name for m in found)),
+                 found[0].measure)  # fmt: skip
+    best = min((m for m in found if m.measure == first),
+               key=lambda m: m.value if first.startswith(kind) else -m.value)  # fmt: skip
     conditions, guidance, _ = _place(best)
     ends = "" if best.low is None else f" [{best.low:.4g}, {best.high:.4g}]"
     mark = "" if best.of_protocol else ", not the protocol"
@@ -136,12 +167,17 @@ def _beside(run: CocoRun, found: _Found, titles: Sequence[str]) -> Table:
         for guidance in run.settings.guidances
         for title in titles
     ]
-    note = (
-        f"KID is what to read below {FEW:,} pictures: it does not depend on their number. Its "
-        f"interval is {'over generation seeds' if run.settings.repeats > 1 else _SUBSETS}."
+    note = f"KID is what to read below {FEW:,} pictures: it does not depend on their number. " + (
+        "Intervals over generation seeds."
+        if run.settings.repeats > 1
+        else f"Its interval is {_SUBSETS}; one generation seed, so precision and recall have none."
     )
     return Table(
-        "Kernel distance, precision, recall", ["given", "guidance", "network", *kinds], rows, note
+        "Kernel distance, precision, recall",
+        ["given", "guidance", "network", *kinds],
+        rows,
+        note,
+        {"KID": "#.3g"},  # of two networks one can be a hundredth of the other
     )
 
 
@@ -151,27 +187,30 @@ def _cell(run: CocoRun, one: Measurement | None, measure: str) -> Cell:
     cell: Cell = one.value
     if one.low is not None and one.high is not None:
         cell = Interval(one.value, one.low, one.high)
-    network = measure.rpartition(", ")[2]
+    network = measure.partition(", ")[2]
+    said = []
     if network == title_of(TINY):
-        return Marked(cell, _TINY)
-    if network in (title_of(CONDITIONING), title_of(OWN)):
-        return Marked(cell, _OWN)
+        said.append(_TINY)
+    elif network in (title_of(CONDITIONING), title_of(OWN)):
+        said.append(_OWN)
+    elif not one.of_protocol and not run.departures:
+        said.append(_UNKNOWN)
     if run.departures:
-        return Marked(cell, f"Not the protocol of {CAPTIONS:,} captions: {run.departures[0]}.")
-    if not one.of_protocol:
-        return Marked(cell, _UNKNOWN)
-    return cell
+        said.append(f"Not the protocol of {CAPTIONS:,} captions: {'; '.join(run.departures)}.")
+    return Marked(cell, " ".join(said)) if said else cell
 
 
 def _curve(found: _Found, measure: str, guidances: Sequence[float]) -> Plot:
     series: dict[str, list[Point]] = {}
+    bands: dict[str, None] = {}
     for (manner, guidance, name), one in sorted(found.items(), key=lambda item: item[0][1]):
         if name == measure:
             point: Point = (guidance, one.value)
             if one.low is not None and one.high is not None:
                 point = (guidance, one.value, one.low, one.high)
+                bands[f"Bands: {one.interval}."] = None
             series.setdefault(manner, []).append(point)
-    return Plot(f"{measure} over guidance", "guidance", measure, series)
+    return Plot(f"{measure} over guidance", "guidance", measure, series, " ".join(bands))
 
 
 def _grids(run: CocoRun) -> list[Grid]:

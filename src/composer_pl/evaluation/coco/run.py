@@ -64,6 +64,8 @@ class CocoRun:
             else scorers
         )
         folder = settings.folder
+        self._check_numbers()
+        self._open: list[_Task] | None = None
         self.reference = Reference(
             folder=folder / "reference",
             split=self.split,
@@ -113,26 +115,28 @@ class CocoRun:
             progress: Called with (finished blocks, all blocks) of the shard.
         """
         tasks = list(self._tasks(shard or Shard()))
-        for done, task in enumerate(tasks):
+        left = [task for task in tasks if not self._is_done(task)]
+        for number, task in enumerate(left, start=len(tasks) - len(left)):
             if progress is not None:
-                progress(done, len(tasks))
+                progress(number, len(tasks))
+            if self._is_done(task):  # by another process meanwhile
+                continue
             if task.generation is None:
                 self.reference.work(task.block, self.feature_scorers)
-            elif not task.generation.is_done(task.block, self.scorers):
+            else:
                 task.generation.work(task.block, self.artist, self.scorers)
         if progress is not None:
             progress(len(tasks), len(tasks))
 
     def done(self) -> tuple[int, int]:
-        """Finished blocks and all blocks, by what lies on the disk."""
+        """Finished blocks and all blocks, by what lies on the disk.
+
+        A block that was seen to be finished is not looked for again.
+        """
         tasks = list(self._tasks(Shard()))
-        finished = sum(
-            self.reference.is_done(task.block, self.feature_scorers)
-            if task.generation is None
-            else task.generation.is_done(task.block, self.scorers)
-            for task in tasks
-        )
-        return finished, len(tasks)
+        looked_for = tasks if self._open is None else self._open
+        self._open = [task for task in looked_for if not self._is_done(task)]
+        return len(tasks) - len(self._open), len(tasks)
 
     def finish(self) -> None:
         """Hold the work to be whole, and remove what killed processes left; nobody may be at work.
@@ -151,15 +155,31 @@ class CocoRun:
         self.reference.sweep()
 
     def _tasks(self, shard: Shard) -> Iterator[_Task]:
-        """The shard's tasks; those of a round follow each other over all lists, for even shares."""
-        every = [
+        """The tasks of a shard; the reference comes first, so that a broken file is told soon."""
+        every: list[_Task] = []
+        if self.feature_scorers:
+            every += [_Task(None, block) for block in self.reference.blocks()]
+        every += [
             _Task(generation, block)
             for generation in self.generations
             for block in generation.blocks()
         ]
-        if self.feature_scorers:
-            every += [_Task(None, block) for block in self.reference.blocks()]
         yield from every[shard.index :: shard.count]
+
+    def _is_done(self, task: _Task) -> bool:
+        if task.generation is None:
+            return self.reference.is_done(task.block, self.feature_scorers)
+        return task.generation.is_done(task.block, self.scorers)
+
+    def _check_numbers(self) -> None:
+        """Distances are of sets: a single picture has no spread."""
+        captions, pictures = len(self.captions), len(self.split.pictures)
+        if self.feature_scorers and min(captions, pictures) < 2:
+            raise UserInputError(
+                f"Measuring on COCO: expected at least 2 captions and 2 pictures to compare with, "
+                f"found {captions} and {pictures}. Next: ask for more with -n, or for CLIP scores "
+                f"alone with --network."
+            )
 
     def _captions(self) -> CaptionList:
         settings = self.settings

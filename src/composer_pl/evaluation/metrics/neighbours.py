@@ -56,7 +56,7 @@ def _radii(points: Tensor, k: int) -> Float[Tensor, " n"]:
     radii = []
     for first in range(0, len(points), _ROWS):
         apart = _squared(points[first : first + _ROWS], points)
-        rows = torch.arange(len(apart))
+        rows = torch.arange(len(apart), device=apart.device)
         apart[rows, first + rows] = 0.0
         radii.append(apart.kthvalue(k + 1, dim=1).values)
     return torch.cat(radii)
