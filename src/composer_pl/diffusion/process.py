@@ -1,6 +1,5 @@
 """The Gaussian diffusion process: noising, conversions between eps, v and x_0, and the loss."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from composer_pl.diffusion.bound import bound_term
 from composer_pl.diffusion.schedule import NoiseSchedule, make_schedule
 from composer_pl.errors import ConfigError
 
@@ -177,7 +177,14 @@ class GaussianDiffusion:
             residual = -error.detach()
         else:
             residual = error.detach() * self._at("sigma_over_alpha", t, x_0)
-        bound = self._bound(residual, self._log_variance(variance, t, x_0), x_0, t)
+        bound = bound_term(
+            residual,
+            self._log_variance(variance, t, x_0),
+            x_0=x_0,
+            t=t,
+            posterior_log_variance=self._at("posterior_log_variance", t, x_0),
+            posterior_x_0=self._at("posterior_x_0", t, x_0),
+        )
         return loss + VLB_WEIGHT * self.config.num_timesteps * bound
 
     def loss_weight(self, t: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
@@ -250,30 +257,6 @@ class GaussianDiffusion:
         lower = self._at("posterior_log_variance", t, like)
         return torch.lerp(lower, upper, (fraction + 1) / 2)
 
-    def _bound(
-        self, residual: Tensor, log_variance: Tensor, x_0: Tensor, t: Tensor
-    ) -> Float[Tensor, " b"]:
-        """One term of the variational bound for each sample, in bits per dimension.
-
-        KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) after timestep 0, where the term is the
-        negative log likelihood of 8-bit pixels (DDPM eq. 5 and 13).
-
-        Args:
-            residual: x_0 minus the predicted x_0.
-            log_variance: The model's.
-            x_0: Clean pictures.
-            t: Timesteps.
-        """
-        posterior = self._at("posterior_log_variance", t, x_0)
-        difference = self._at("posterior_x_0", t, x_0) * residual
-        log_ratio = posterior - log_variance
-        kl = 0.5 * (log_ratio.exp() - 1 - log_ratio + difference.square() * (-log_variance).exp())
-        # torch.where passes gradients of the branch not taken as 0 * that branch, so the likelihood
-        # must stay finite everywhere; it is, because its probabilities are clamped.
-        likelihood = _pixel_nll(x_0, residual, log_variance)
-        nats = torch.where((t == 0)[:, None, None, None], likelihood, kl)
-        return nats.flatten(1).mean(1) / math.log(2)
-
 
 def _tables(schedule: NoiseSchedule) -> dict[str, Tensor]:
     """Every coefficient that is looked up by timestep, in float64 on the CPU."""
@@ -294,14 +277,3 @@ def _tables(schedule: NoiseSchedule) -> dict[str, Tensor]:
 
 def _table_dtype(like: Tensor) -> torch.dtype:
     return torch.float64 if like.dtype == torch.float64 else torch.float32
-
-
-def _pixel_nll(x_0: Tensor, residual: Tensor, log_variance: Tensor) -> Tensor:
-    """Negative log probability, in nats, of the 8-bit bin of each pixel (DDPM eq. 13)."""
-    half_bin = 1 / 255
-    inverse_std = (-0.5 * log_variance).exp()
-    upper = torch.special.ndtr(inverse_std * (residual + half_bin))
-    lower = torch.special.ndtr(inverse_std * (residual - half_bin))
-    upper = torch.where(x_0 > 0.999, 1.0, upper)  # the outermost bins reach to infinity
-    lower = torch.where(x_0 < -0.999, 0.0, lower)
-    return -(upper - lower).clamp(min=1e-12).log()
