@@ -28,11 +28,12 @@ def adherence_of(
     recipe: SamplingRecipe,
     *,
     own: bool,
+    blind: ComposerModel | None = None,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
     """Draw and score every condition alone, all and none; write table and sheets."""
     measured = measure_adherence(
-        model, extraction_of(model), judge, unseen, recipe=recipe, own=own, log=log
+        model, extraction_of(model), judge, unseen, blind=blind, recipe=recipe, own=own, log=log
     )
     write(measured, unseen, list(model.names), folder, trained)
     ways = {

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from desk import Desk  # isort: skip
+from bank import Bank
 from measure import adherence_of, composition_of
 from products import Products
 from score import SETTINGS
@@ -27,6 +28,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--plan", default="tiny")
+    parser.add_argument("--model", default="base-A", help="of the products, for adherence")
+    parser.add_argument("--blind", help="of the products: a model that was given nothing")
+    parser.add_argument("--trained", default="bank-A.pt", help="training pictures, or their bank")
+    parser.add_argument("--guidance", type=float, nargs="+", default=[3.0, 5.0])
     args = parser.parse_args()
     desk = Desk(args.work, args.plan, args.what)
     products = Products(args.out, args.work)
@@ -47,14 +52,18 @@ def main() -> None:
             products.pack_only(("composition", "composition-last"), "composition")
 
     def adherence() -> None:
-        unseen, bank = desk.get("unseen.pt"), desk.get("bank-A.pt")
+        unseen, bank = desk.get("unseen.pt"), desk.get(args.trained)
+        trained = bank.x_0 if isinstance(bank, Bank) else bank
+        there = args.blind and (products.folder / args.blind / "model.safetensors").exists()
+        blind = model(args.blind) if there else None
         names = []
-        for guidance, own in ((3.0, False), (5.0, False), (3.0, True)):
+        runs = [(guidance, False) for guidance in args.guidance]
+        for guidance, own in (*runs, (args.guidance[0], True)):
             names.append(f"adherence-{guidance:g}{'-own' if own else ''}")
             recipe = SamplingRecipe(steps=2 * steps + 5, guidance=guidance, max_batch=256)
             ways = adherence_of(
-                model("base-A"), judge, unseen, bank.x_0, products.folder / names[-1], recipe,
-                own=own, log=desk.log,
+                model(args.model), judge, unseen, trained, products.folder / names[-1], recipe,
+                own=own, blind=blind, log=desk.log,
             )  # fmt: skip
             desk.log(f"{names[-1]}: {json.dumps(ways)}")
             products.pack_only(names, "adherence")

@@ -1,0 +1,66 @@
+"""How much of everything the lease of one long training does, and the files its programs share."""
+
+from dataclasses import dataclass
+
+from pace import Way
+
+ENOUGH = "enough"
+"""Written by the trainer once it is ready: no further file of scenes is begun."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """Of one plan.
+
+    Attributes:
+        chunk: Scenes in a file.
+        chunks: Most files.
+        least_chunks: That many are made however long it takes.
+        render_seconds: After that time of the lease no further file is begun.
+        ways: Of making steps; those that need a GPU are passed over where there is none.
+        clock_steps: Steps by which a way is clocked.
+        clock_seconds: No other way is clocked after them.
+        steps: Most steps of the long training.
+        spare: Seconds for what comes after the trainings: writing and packing.
+    """
+
+    chunk: int
+    chunks: int
+    least_chunks: int
+    render_seconds: float
+    ways: tuple[Way, ...]
+    clock_steps: int
+    clock_seconds: float
+    steps: int
+    spare: float
+
+
+AMOUNTS = {
+    "tiny": Amounts(
+        chunk=6, chunks=4, least_chunks=2, render_seconds=0.0,
+        ways=(Way(batch=2, graphed=True), Way(batch=2), Way(batch=4)),
+        clock_steps=1, clock_seconds=30, steps=4, spare=0.0,
+    ),
+    # Scenes: 104 kB each with their values, so memory would hold 500,000; what bounds them is that
+    # they are rendered while the network is compiled, 600 to 1,600 a second by the CPUs' load.
+    # Ways: compiling takes 100 seconds for each batch, so one batch is compiled. Compiled batches
+    # of 512 made 7,458 pictures a second, worth less than 5,300 in batches of 256 (`pace.worth`).
+    "full": Amounts(
+        chunk=6000, chunks=12, least_chunks=4, render_seconds=85.0,
+        ways=(
+            Way(batch=256, compiled=True, graphed=True), Way(batch=256, graphed=True),
+            Way(batch=256, compiled=True), Way(batch=512, graphed=True), Way(batch=512),
+        ),
+        clock_steps=20, clock_seconds=12, steps=10**6, spare=10.0,
+    ),
+}  # fmt: skip
+
+
+def bank_name(number: int) -> str:
+    """File of a part of the scenes."""
+    return f"bank-{number:02d}.pt"
+
+
+def done_name(part: int) -> str:
+    """File that says that a program has made its last part of the scenes."""
+    return f"done-{part}.pt"
