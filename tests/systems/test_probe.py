@@ -3,6 +3,7 @@
 import csv
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 import lightning.pytorch as pl
 import pytest
@@ -123,10 +124,22 @@ def test_a_resumed_run_has_the_history_of_the_whole_one(fake_plugins, pictures, 
 
 def test_a_history_of_other_settings_is_left_behind(fake_plugins, pictures, tmp_path, capsys):
     probe = probe_of(pictures, tmp_path / "run", max_steps=2)
-    other = Probe(every_n_steps=2, pictures=10, steps=3)
-    other.load_state_dict(probe.state_dict())
-    assert other.tracks == {}
-    assert "begins a new history" in capsys.readouterr().err
+    trainer, same, guided = make_trainer(tmp_path), oracle_system(), oracle_system()
+    guided.sampling = replace(guided.sampling, guidance=2.0)
+    capsys.readouterr()
+
+    def told(system, **settings):
+        other = Probe(every_n_steps=2, **settings)
+        other.setup(trainer, system, "fit")
+        other.load_state_dict(probe.state_dict())
+        said = capsys.readouterr().err
+        assert ("begins a new history" in said) != bool(other.tracks)
+        return said
+
+    assert told(same, pictures=10, steps=2) == ""
+    assert "steps was 2 and is 3." in told(same, pictures=10, steps=3)
+    assert "pictures was 10 and is 9." in told(same, pictures=9, steps=2)
+    assert "guidance was 1.0 and is 2.0." in told(guided, pictures=10, steps=2)
     off = Probe()
     off.load_state_dict(probe.state_dict())
     assert off.state_dict() == {}

@@ -17,12 +17,14 @@ guided), and up to 16 extractions of each. It never touches the training's own r
 
 import logging
 import time
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
 import lightning.pytorch as pl
 
 from composer_pl.errors import ConfigError
+from composer_pl.models.recipe import recipe_to_dict
 from composer_pl.systems.diffusion import DiffusionSystem
 from composer_pl.systems.obedience import LEAST_PICTURES, Track, mean_of
 from composer_pl.systems.probe_set import ProbeSet, Scores, draw_alone, make_probe_set, scored
@@ -75,15 +77,19 @@ class Probe(pl.Callback):
         self.tracks: dict[str, Track] = {}
         self._held: ProbeSet | None = None
         self._probed_step = -1
+        self._recipe: dict[str, Any] = {}
 
     # -- Lightning's hooks -------------------------------------------------------------------------
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse a model whose conditions cannot be given alone.
+        """Refuse a model whose conditions cannot be given alone, and see how it is sampled.
 
         Raises:
             ConfigError: The probe is on, and the model is no base model.
         """
+        if isinstance(pl_module, DiffusionSystem):
+            self._recipe = recipe_to_dict(replace(pl_module.sampling, steps=self.steps))
+            del self._recipe["max_batch"]  # changes no picture
         if stage == "fit" and self.every_n_steps and not isinstance(pl_module, DiffusionSystem):
             raise ConfigError(
                 "Setting up the probe: a base model was expected, whose conditions can be given "
@@ -130,21 +136,23 @@ class Probe(pl.Callback):
         return {"settings": self._settings, "tracks": tracks}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the history up; one of other pictures, steps or noise is left behind."""
+        """Take the history up; one of other pictures, noise or sampling is left behind."""
         if not state_dict or not self.every_n_steps:
             return
-        if state_dict["settings"] != self._settings:
-            before, now = state_dict["settings"], self._settings
-            _logger.info("The probe begins a new history: %s before, %s now.", before, now)
+        before, now = state_dict["settings"], self._settings
+        changed = [name for name in now if before.get(name, now[name]) != now[name]]
+        if changed:
+            told = ", ".join(f"{name} was {before[name]} and is {now[name]}" for name in changed)
+            _logger.info("The probe begins a new history: %s.", told)
             return
         self.tracks = {name: Track.from_dict(data) for name, data in state_dict["tracks"].items()}
 
     # -- one probe ---------------------------------------------------------------------------------
 
     @property
-    def _settings(self) -> dict[str, int]:
+    def _settings(self) -> dict[str, Any]:
         """What scores depend on: a history of other settings cannot be gone on with."""
-        return {"pictures": self.pictures, "steps": self.steps, "seed": self.seed}
+        return {"pictures": self.pictures, "seed": self.seed, **self._recipe}
 
     def _on(self, trainer: pl.Trainer) -> bool:
         return bool(self.every_n_steps) and not trainer.fast_dev_run  # type: ignore[attr-defined]
