@@ -1,4 +1,4 @@
-"""What the protocols of `composer-pl eval` share: options, a model, the progress line, results."""
+"""What the protocols of `composer-pl eval` share: options, the progress line, settings, results."""
 
 import argparse
 import sys
@@ -43,22 +43,6 @@ def add_model_arguments(
     add("--upsampler-steps", type=int, metavar="N", help="sampling steps of the upsampler")
     add("--raw-weights", action="store_true", help="not the averaged ones")
     add("--device", default="cpu", help="cpu or cuda")
-
-
-def load_composer(args: argparse.Namespace) -> "Composer":
-    """The model of `--ckpt` with its `--upsampler`s, on its device.
-
-    Raises:
-        ComposerPLError: It cannot be loaded, or does not fit what is installed.
-    """
-    from composer_pl.composing.composer import Composer
-
-    return Composer.from_pretrained(
-        args.ckpt,
-        device=args.device,
-        averaged=not args.raw_weights,
-        upsampler=args.upsampler,
-    )
 
 
 def progress_line(what: str) -> Callable[[int, int], None] | None:
