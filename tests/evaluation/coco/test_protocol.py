@@ -5,18 +5,27 @@ import dataclasses
 import pytest
 
 from composer_pl.errors import UserInputError
+from composer_pl.evaluation.coco import protocol
 from composer_pl.evaluation.coco.captions import CaptionList, choose_captions
 from composer_pl.evaluation.coco.protocol import departures, hold_to_protocol
 from composer_pl.evaluation.coco.split import Caption, CocoSplit
 
 
+@pytest.fixture(autouse=True)
+def hundredth(monkeypatch):
+    """A protocol of a hundredth of the numbers: keys of 40,504 pictures take a second."""
+    assert (protocol.CAPTIONS, protocol.PICTURES, protocol.SIDE) == (30_000, 40_504, 256)
+    monkeypatch.setattr(protocol, "CAPTIONS", 300)
+    monkeypatch.setattr(protocol, "PICTURES", 404)
+
+
 @pytest.fixture(scope="module")
 def whole():
-    """COCO 2014 validation as far as counting goes, and 30,000 of its captions."""
+    """A hundredth of COCO 2014 validation as far as counting goes, and captions of seed 0."""
     from pathlib import Path
 
-    pictures = tuple(f"{number:012d}.jpg" for number in range(40_504))
-    captions = tuple(Caption(id=n, image_id=n, text="a") for n in range(40_504))
+    pictures = tuple(f"{number:012d}.jpg" for number in range(404))
+    captions = tuple(Caption(id=n, image_id=n, text="a") for n in range(404))
     split = CocoSplit(
         name="val2014",
         folder=Path("val2014"),
@@ -25,7 +34,7 @@ def whole():
         blank=(),
         absent=(),
     )
-    return split, choose_captions(split, count=30_000)
+    return split, choose_captions(split, count=300)
 
 
 def test_the_protocol_departs_in_nothing(whole):
@@ -38,7 +47,7 @@ def test_the_protocol_departs_in_nothing(whole):
     ("change", "told"),
     [
         ({"name": "val2017"}, "the split is val2017, not val2014"),
-        ({"pictures": ("a.jpg",)}, "1 pictures to compare with, not 40504"),
+        ({"pictures": ("a.jpg",)}, "1 pictures to compare with, not 404"),
         ({"blank": ("a.jpg",)}, "1 pictures have no caption, such as a.jpg"),
         ({"absent": ("a.jpg", "b.jpg")}, "2 listed pictures are missing, such as a.jpg"),
     ],
@@ -50,9 +59,9 @@ def test_each_departure_of_a_split_is_named(whole, change, told):
 
 def test_fewer_captions_and_other_sides_are_departures(whole):
     split, _ = whole
-    few = choose_captions(split, count=200)
+    few = choose_captions(split, count=20)
     assert departures(split, few, side=64) == [
-        "200 captions, not 30000",
+        "20 captions, not 300",
         "finished pictures of 64 px, not 256",
     ]
 
@@ -61,8 +70,8 @@ def test_other_captions_are_a_departure(whole):
     """Chosen by another seed, or from a file that says what it likes of its seed."""
     split, captions = whole
     told = ["the captions are not those that caption seed 0 chooses"]
-    assert departures(split, choose_captions(split, count=30_000, seed=1), side=256) == told
-    for turned in (captions.captions[::-1], split.captions[:30_000]):
+    assert departures(split, choose_captions(split, count=300, seed=1), side=256) == told
+    for turned in (captions.captions[::-1], split.captions[:300]):
         assert departures(split, CaptionList(turned, 0, "val2014"), side=256) == told
 
 

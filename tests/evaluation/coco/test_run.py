@@ -171,8 +171,8 @@ def test_features_alone_are_those_of_the_pictures(settings, place):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"captions": 5}, r"captions \w+\.\.\., not \w+\.\.\. in drawn\.json"),
-        ({"caption_seed": 1}, r"captions \w+\.\.\., not "),
+        ({"captions": 5}, r"the 10 captions of seed 0 that .* lists, found 5 of seed 0"),
+        ({"caption_seed": 1}, r"the 10 captions of seed 0 .* found 10 of seed 1"),
         ({"block": 5}, "block 4, not 5"),
         ({"upsampler": True}, r"model\.upsampler absent, not \w+"),
         ({"keep": "features"}, "keep png, not features; networks absent, not"),
@@ -186,6 +186,14 @@ def test_a_folder_of_another_run_is_not_gone_on_with(settings, place, change, to
         change["recipe"] = replace(settings().recipe, steps=steps)
     with pytest.raises(UserInputError, match=told):
         begun(settings(**change), enlarged=enlarged)
+
+
+def test_other_captions_leave_nothing_in_the_folder(settings):
+    begun(settings())
+    before = files_of(settings().out)
+    with pytest.raises(UserInputError, match="give another --out"):
+        begun(settings(caption_seed=1, seed=5))
+    assert files_of(settings().out) == before
 
 
 def test_manners_have_folders_of_their_own(settings):

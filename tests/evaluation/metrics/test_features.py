@@ -155,6 +155,15 @@ def test_a_program_is_not_run_for_tensors(tmp_path):
     assert "TorchScript program" in refusal(f"clip:ViT-S-32:{path}")
 
 
+@pytest.mark.parametrize("text", ["echo a shell script", "", "{}", "\x80\x02}"])
+def test_a_file_that_is_none_is_refused_whatever_it_holds(tmp_path, text):
+    """torch's unpickler answers such bytes with an IndexError, say."""
+    path = tmp_path / "weights.pth"
+    path.write_bytes(text.encode("latin-1"))
+    for kind in ("inception", "clean-inception"):
+        assert "weights.pth" in refusal(f"{kind}:{path}")
+
+
 @pytest.mark.parametrize("spec", ["inceptoin:x", "tiny:x", "inception", "", "vgg:x"])
 def test_other_texts_are_refused(spec):
     assert "clean-inception:FILE" in refusal(spec, UserInputError)

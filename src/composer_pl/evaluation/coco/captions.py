@@ -76,8 +76,8 @@ def choose_captions(split: CocoSplit, *, count: int | None = None, seed: int = 0
     if not 1 <= count <= len(best):
         raise UserInputError(
             f"Choosing captions of {split.name}: expected at least 1 and at most {len(best)}, as "
-            f"many as there are pictures with captions, found {count}. Next: ask for fewer with "
-            f"-n, or give the root with all annotations."
+            f"many as there are pictures with captions, found {count}. Next: ask for that many "
+            f"with -n, or give the root with all annotations."
         )
     order = sorted(best, key=lambda image_id: derive_key(seed, "coco picture", image_id))
     return CaptionList(

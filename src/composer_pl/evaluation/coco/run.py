@@ -94,18 +94,19 @@ class CocoRun:
         Raises:
             UserInputError: It was begun in another way.
         """
+        path, own = self.settings.folder / "captions.json", self.captions
+        if path.is_file():
+            stored = stored_captions(path, self.split)
+            if stored.digest != own.digest:
+                raise UserInputError(
+                    f"Measuring on COCO: expected the {len(stored)} captions of seed {stored.seed} "
+                    f"that {path} lists, found {len(own)} of seed {own.seed}. Next: give another "
+                    f"--out, or remove that folder."
+                )
         for generation in self.generations:
             generation.begin(self.artist, self.scorers)
         self.reference.begin()
-        path = self.settings.folder / "captions.json"
-        if path.is_file():
-            stored = stored_captions(path, self.split)
-            if stored.digest != self.captions.digest:
-                raise UserInputError(
-                    f"Measuring on COCO: expected the captions of {path}, found others. "
-                    f"Next: give another --out, or remove that folder."
-                )
-        self.captions.save(path)
+        own.save(path)
 
     def work(self, shard: Shard | None = None, progress: Progress | None = None) -> None:
         """Draw and look at all blocks of a shard that are not done yet.
