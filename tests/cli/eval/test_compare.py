@@ -68,6 +68,24 @@ def test_rows_of_one_measure_are_told_apart_and_nothing_is_dropped_silently(fold
     assert "only in A" not in told
 
 
+def test_long_intervals_do_not_run_into_each_other(folders, capsys):
+    for folder in "ab":
+        number = Measurement(
+            protocol="coco-fid",
+            measure="KID, tiny",
+            value=0.2968,
+            low=-0.06679,
+            high=0.6603,
+            interval="over subsets of pictures, one standard deviation",
+            count=30,
+            of_protocol=False,
+        )
+        append_measurements(f"{folder}/results.jsonl", [number])
+    assert main(["eval", "compare", "a", "b"]) == 0
+    both = "  ".join(["0.2968 [-0.06679, 0.6603]"] * 2)
+    assert f"{both}  intervals overlap (over subsets" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("absent", ["nowhere", "."])
 def test_a_folder_without_results_is_refused(folders, capsys, absent):
     assert main(["eval", "compare", "a", absent]) == 2

@@ -41,10 +41,11 @@ def run(args: argparse.Namespace) -> int:
             labels([one for one, _ in found.pairs]), found.pairs, strict=True
         )
     ]
-    wide = max(map(len, names)) + 2
-    print(f"{'':<{wide}}{'A':>24}{'B':>24}")
-    for name, (one, other) in zip(names, found.pairs, strict=True):
-        print(f"{name:<{wide}}{_shown(one):>24}{_shown(other):>24}  {verdict(one, other)}")
+    numbers = [(_shown(one), _shown(other)) for one, other in found.pairs]
+    first, second = max(map(len, names)), max(len(text) for pair in numbers for text in pair)
+    print(f"{'':<{first}}  {'A':>{second}}  {'B':>{second}}")
+    for name, (left, right), (one, other) in zip(names, numbers, found.pairs, strict=True):
+        print(f"{name:<{first}}  {left:>{second}}  {right:>{second}}  {verdict(one, other)}")
         for difference in differences(one, other):
             print(f"  allowed, {difference}")
     for name, said in found.unlike:
