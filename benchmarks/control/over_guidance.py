@@ -19,7 +19,6 @@ from composer_pl.evaluation.measurement import Measurement, differences, read_me
 from composer_pl.evaluation.report import Plot, Point, Table, write_report
 
 ALONE, WHOLE = ": way", ": way, all given"
-OWN = "own extractor"
 COSTS = ("variety", "spread", "kernel distance", "precision", "recall")
 GUIDANCE = "recipe.guidance"
 
@@ -53,11 +52,9 @@ def read_runs(folders: Sequence[Path]) -> dict[float, Run]:
 def judged(run: Run) -> list[str]:
     """`condition by scorer` of the first independent scorer of each condition."""
     found: dict[str, str] = {}
-    for measure in run:
-        who, _, what = measure.rpartition(":")
-        condition, by, scorer = who.partition(" by ")
-        if by and f":{what}" == ALONE and scorer != OWN:
-            found.setdefault(condition, who)
+    for measure, one in run.items():
+        if measure.endswith(ALONE) and one.settings.get("independent"):
+            found.setdefault(one.settings["condition"], measure.removesuffix(ALONE))
     return list(found.values())
 
 

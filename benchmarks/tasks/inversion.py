@@ -67,8 +67,6 @@ def main() -> None:
                 LEADING: lambda g=given, s=steps: diffusers_trip(model, truth, g, s, "leading"),
                 TRAILING: lambda g=given, s=steps: diffusers_trip(model, truth, g, s, "trailing"),
             }
-            if steps != args.steps[0] and name != "all":
-                del ways[TRAILING], ways[LEADING]
             for way, draw in ways.items():
                 with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
                     pictures = draw().float()

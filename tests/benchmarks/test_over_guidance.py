@@ -24,7 +24,11 @@ def number(measure, value, guidance, *, half=None, steps=12):
         interval="over pictures",
         count=48,
         of_protocol=True,
-        settings={"recipe": {"guidance": guidance, "steps": steps}},
+        settings={
+            "recipe": {"guidance": guidance, "steps": steps},
+            "condition": "sketch",
+            "independent": "own extractor" not in measure,
+        },
     )
 
 
