@@ -1,6 +1,7 @@
 """Conditions from command-line options: names, and `NAME.ARG=VALUE` settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -43,6 +44,29 @@ def parse_settings(texts: Sequence[str], option: str = "--set") -> dict[str, dic
                 f"or [1, 2], found {value!r}. Next: correct it."
             ) from error
     return settings
+
+
+def identified(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The same settings with files by name and digest, as a record of a number tells them.
+
+    A path is another on each machine, and says nothing of what the file holds.
+
+    Args:
+        settings: As `parse_settings` reads them.
+    """
+    return {
+        name: {argument: _identified(value) for argument, value in arguments.items()}
+        for name, arguments in settings.items()
+    }
+
+
+def _identified(value: Any) -> Any:
+    from composer_pl.plugin.digests import file_digest
+
+    path = Path(value).expanduser() if isinstance(value, str) and value else None
+    if path is None or not path.is_file():
+        return value
+    return f"{path.name}, sha256 {file_digest(path)}"
 
 
 def conditions_from_options(

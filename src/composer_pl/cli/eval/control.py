@@ -223,7 +223,7 @@ def _settings(
     recipe: "SamplingRecipe",
 ) -> dict[str, Any]:
     """What every number hangs on."""
-    from composer_pl.cli.settings import parse_settings
+    from composer_pl.cli.settings import identified, parse_settings
     from composer_pl.models.recipe import recipe_to_dict
 
     told = recipe_to_dict(recipe)
@@ -231,7 +231,7 @@ def _settings(
     return {
         **subject_settings(composer, composer.names, context),
         "data": samples.facts,
-        "extraction": parse_settings(args.set),
+        "extraction": identified(parse_settings(args.set)),
         "recipe": told,
         "seed": args.seed,
         "bfloat16": args.bfloat16,
