@@ -6,6 +6,7 @@ from coco_fakes import FakeClip, FakeFeatures, begun
 
 from composer_pl.evaluation.coco.presentation import TITLE, facts_of, headline, parts_of
 from composer_pl.evaluation.coco.scores import score
+from composer_pl.evaluation.measurement import Measurement
 from composer_pl.evaluation.report import Grid, Marked, Plot, Table, write_report
 
 
@@ -39,6 +40,29 @@ def test_rows_without_weights_read_not_measured(settings, tmp_path):
     assert headline(found).endswith("not the protocol")
     kernel = next(part for part in parts if isinstance(part, Plot) and "KID" in part.title)
     assert kernel.note == "Bands: over subsets of pictures, one standard deviation."
+
+
+def test_facts_of_some_numbers_are_told_and_what_differs_is_not():
+    """The prior of one manner, the reference of distances; not the guidance of a sweep."""
+    own = {"model": {"base": "a"}, "recipe": {"steps": 2, "guidance": 1.0}, "prior": None}
+    drawn = {"model": {"base": "a", "prior": "b"}, "recipe": {"steps": 2, "guidance": 3.0}}
+    numbers = [
+        Measurement(
+            protocol="coco-fid", measure=f"{kind}, x", value=1.0, interval="none", count=2,
+            of_protocol=False, settings={"features": {"name": "x"}, **told},
+        )
+        for kind, told in (
+            ("FID", {**own, "reference": {"pictures": 9}}),
+            ("CLIP score", {**drawn, "prior": {"steps": 25}, "note": "of this number alone"}),
+        )
+    ]  # fmt: skip
+    assert facts_of(numbers) == {
+        "model": {"base": "a", "prior": "b"},
+        "recipe": {"steps": 2},
+        "prior": {"steps": 25},
+        "reference": {"pictures": 9},
+        "features": {"x": {"name": "x"}},
+    }
 
 
 def test_every_number_that_is_not_of_the_protocol_says_so(settings):

@@ -66,32 +66,29 @@ def parts_of(run: CocoRun, measurements: Sequence[Measurement]) -> list[Part]:
 def facts_of(measurements: Sequence[Measurement]) -> dict[str, Any]:
     """What made the numbers of a run, for the report: what all share, and each network's facts.
 
-    A setting that only some numbers have, such as the reference, is that of those that have it.
+    A setting that only some numbers have, such as the reference or the prior, is that of those that
+    have it.
     """
     networks = {
         one.measure.partition(", ")[2]: one.settings["features"] for one in measurements
     }  # fmt: skip
-    every = [{n: v for n, v in one.settings.items() if n != "features"} for one in measurements]
-    shared: dict[str, Any] = {}
-    for name in dict.fromkeys(name for settings in every for name in settings):
-        values = [settings[name] for settings in every if name in settings]
-        if (common := _common(values)) is not _DIFFERENT:
-            shared[name] = common
-    return {**shared, "features": networks}
+    own = ("features", "note")
+    every = [{n: v for n, v in one.settings.items() if n not in own} for one in measurements]
+    return {**_common(every), "features": networks}
 
 
 _DIFFERENT = object()
 
 
 def _common(values: Sequence[Any]) -> Any:
-    """The value that all are, or the entries that all mappings share."""
-    first = values[0]
-    if all(value == first for value in values):
-        return first
-    if not all(isinstance(value, Mapping) for value in values):
+    """The value of all that have one; of mappings, the entries of which that is true."""
+    told = [value for value in values if value is not None] or [None]
+    if all(value == told[0] for value in told):
+        return told[0]
+    if not all(isinstance(value, Mapping) for value in told):
         return _DIFFERENT
-    names = [name for name in first if all(name in value for value in values)]
-    common = {name: _common([value[name] for value in values]) for name in names}
+    names = dict.fromkeys(name for value in told for name in value)
+    common = {name: _common([value[name] for value in told if name in value]) for name in names}
     return {name: value for name, value in common.items() if value is not _DIFFERENT}
 
 
