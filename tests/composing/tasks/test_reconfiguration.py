@@ -30,12 +30,12 @@ def test_sets_differ_in_the_edited_part_alone(composer, photo):
     assert len(make(composer, drawing).pictures) == 1
 
 
-def test_beside_a_map_no_other_map_is_kept_and_beside_a_palette_all(composer):
+def test_what_contradicts_the_edit_is_not_kept(composer):
     assert kept_beside(composer, SKETCH) == ["semantics", "color"]
     palette = Parts({"color": torch.zeros(3)})
-    assert kept_beside(composer, palette) == [
-        "semantics", "sketch", "depth", "instances", "intensity"
-    ]  # fmt: skip
+    assert kept_beside(composer, palette) == ["sketch", "depth", "instances", "intensity"]
+    assert kept_beside(composer, SKETCH | palette) == []
+    assert len(kept_beside(composer, Parts({"caption": torch.zeros(8)}))) == 6
 
 
 def test_an_unedited_part_gives_the_round_trip(composer, photo):
@@ -49,5 +49,7 @@ def test_mistakes_are_one_line_each(composer, poor, photo):
         reconfiguration(composer, photo, Parts({}))
     with pytest.raises(TaskNeedsError, match="'color'"):
         reconfiguration(poor, photo, Parts({"color": torch.zeros(3)}))
+    with pytest.raises(UserInputError, match="expected a picture, whose pixels are walked back"):
+        reconfiguration(composer, Parts({}), SKETCH)
     with pytest.raises(UserInputError, match="sampler dpmpp_2m"):
         reconfiguration(composer, photo, SKETCH, settings=TaskSettings(recipe=SamplingRecipe()))

@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep",
         default="",
         metavar="A,B",
-        help="its other parts that hold before and after; default: all that is global, and beside "
-        "an edited palette the maps too",
+        help="its other parts that hold before and after; default: beside an edited map all that "
+        "is global, beside an edited palette the maps",
     )
     add("--caption", default="", help="words that are true of it before and after")
 

@@ -28,7 +28,7 @@ INVERTING = SamplingRecipe(sampler="ddim", steps=50, guidance=1.0, clip_x_0=Fals
 """How a task draws that begins with an inverted picture: the same walk both ways.
 
 With a guidance above 1 the difference between both sets is enlarged. On scenes and photos that
-overshoots: a palette is followed less well at 2 than at 1, and at 3 colours burn out.
+overshoots: at 3 a whole palette is followed less well than at 1, and colours burn out.
 """
 
 
