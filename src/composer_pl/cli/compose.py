@@ -187,6 +187,6 @@ def _gather(composer, pairs, args):
         parts = parts | gathered(composer, source, names, seed=args.seed, doing=doing)
     for text in args.give:
         parts = parts | given(composer, "--give", text)
-    if args.caption:
+    if args.caption.strip():
         parts = parts | composer.read("caption", args.caption)
     return parts

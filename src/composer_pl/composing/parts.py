@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from composer_pl.errors import UserInputError, nearest
+from composer_pl.errors import UserInputError
 from composer_pl.files import replacing
 
 _NOTES, _FACTS = "composer_pl_notes", "composer_pl_facts"
@@ -139,7 +140,10 @@ class Parts(Mapping[str, Tensor]):
     def _check(self, names: tuple[str, ...], doing: str) -> None:
         for name in names:
             if name not in self:
+                # Closer than `errors.nearest` asks for: it may be the right name of another part.
+                close = get_close_matches(name, list(self), n=1, cutoff=0.6)
+                hint = f"; did you mean {close[0]!r}?" if close else "."
                 raise UserInputError(
-                    f"{doing}: no condition {name!r} among {', '.join(self) or 'none'}"
-                    f"{nearest(name, self) or '.'} Next: correct the name."
+                    f"{doing}: no condition {name!r} among {', '.join(self) or 'none'}{hint} "
+                    f"Next: correct the name, or give a source that has it."
                 )

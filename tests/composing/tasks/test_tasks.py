@@ -8,6 +8,7 @@ from PIL import Image
 
 from composer_pl.composing.drawing import make
 from composer_pl.composing.parts import Parts
+from composer_pl.composing.tasks.colorization import colorization
 from composer_pl.composing.tasks.frame import INVERTING, TaskNeedsError, TaskSettings
 from composer_pl.composing.tasks.mix import mix
 from composer_pl.composing.tasks.pose import pose
@@ -187,7 +188,18 @@ REFUSALS = {
     "no style": (lambda c, p, o: style(c, o, p, styles=[]), "no style"),
     "empty caption": (lambda c, p, o: translation(c, p, " "), "found an empty one"),
     "empty text": (lambda c, p, o: text(c, ""), "found an empty one"),
-    "no pixels": (lambda c, p, o: translation(c, Parts({}), "a"), "sketch"),
+    "no pixels": (lambda c, p, o: translation(c, Parts({}), "a"), "whose pixels are walked back"),
+    "no pixels of a pose": (
+        lambda c, p, o: pose(
+            c, Parts({}), Parts({"sketch": torch.zeros(1, 8, 8)}), route="inversion"
+        ),
+        "whose pixels are walked back",
+    ),
+    "no pixels to colour": (
+        lambda c, p, o: colorization(c, Parts({}), o, route="inversion"),
+        "whose pixels are walked back",
+    ),
+    "no #": (lambda c, p, o: colorization(c, p, "0b3d91,#fff"), "begin each colour with #"),
     "other sampler": (
         lambda c, p, o: translation(c, p, "a", settings=QUICK),
         "found sampler dpmpp_2m and eta 0",

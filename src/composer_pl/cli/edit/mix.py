@@ -48,14 +48,15 @@ def recipe(args: argparse.Namespace) -> "SamplingRecipe":
 def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather each part from its source."""
     from composer_pl.cli.gathering import assignments, numbers
-    from composer_pl.composing.tasks.mix import mix
+    from composer_pl.composing.tasks.frame import captioned
+    from composer_pl.composing.tasks.mix import TASK, mix
     from composer_pl.errors import UserInputError
 
     files = assignments("--part", args.part, "sketch=photo.png")
     weights = numbers("--weight", args.weight)
     by_hand = session.given("--give", args.give)
     if args.caption:
-        by_hand = by_hand | session.given("--caption", [f"caption={args.caption}"])
+        by_hand = by_hand | captioned(session.composer, args.caption, task=TASK)
     if twice := [name for name in by_hand if name in files]:
         raise UserInputError(
             f"Reading the options of edit mix: expected one source for a part, found --part and "

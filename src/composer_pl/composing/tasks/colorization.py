@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from jaxtyping import Float
@@ -81,6 +82,7 @@ def colorization(
             "no new one. Next: give a palette, or go by noise."
         )
     else:
+        picture = picture_of(picture, task=TASK)
         before = parts_of(composer, picture, [*names, "color"], task=TASK, seed=settings.seed)
         drawing = bidirectional(
             composer, picture, before, before | given, settings=settings, task=TASK
@@ -98,6 +100,12 @@ def palette_of(composer: Composer, palette: str | Source, *, seed: int = 0) -> P
     """
     if isinstance(palette, str) and palette.lstrip().startswith("#"):
         return composer.read("color", palette)
+    if isinstance(palette, str) and not Path(palette).exists():
+        raise UserInputError(
+            f"Editing by colorization: expected a palette as hex colours, such as #0b3d91,#fff, or "
+            f"a picture that has it, found no file {palette!r}. Next: begin each colour with #, or "
+            f"correct the path."
+        )
     return parts_of(composer, palette, ["color"], task=TASK, seed=seed)
 
 

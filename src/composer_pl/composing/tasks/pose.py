@@ -12,6 +12,7 @@ from composer_pl.composing.tasks.frame import (
     bidirectional,
     drawing_of,
     parts_of,
+    picture_of,
     require,
 )
 from composer_pl.errors import UserInputError
@@ -50,6 +51,8 @@ def pose(
             f"Editing by pose: expected maps of a pose, one or more of {', '.join(MAPS)}, found "
             f"{', '.join(strange) or 'none'}. Next: give one, such as a drawn sketch."
         )
+    if route == "inversion":
+        picture = picture_of(picture, task=TASK)
     kept = parts_of(composer, picture, ["semantics"], task=TASK, seed=settings.seed)
     if route == "noise":
         return drawing_of(settings, kept | maps, task=TASK)

@@ -13,6 +13,7 @@ from composer_pl.composing.tasks.frame import (
     captioned,
     drawing_of,
     parts_of,
+    picture_of,
     require,
     require_any,
 )
@@ -49,6 +50,8 @@ def translation(
         UserInputError: The caption is empty, or the picture is none.
     """
     wanted = captioned(composer, caption, task=TASK)
+    if route == "inversion":
+        picture = picture_of(picture, task=TASK)
     chosen = require_any(composer, TASK, CONTENT) if keep is None else list(keep)
     require(composer, TASK, *chosen)
     content = parts_of(composer, picture, chosen, task=TASK, seed=settings.seed)
