@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     removed, which gives a full disk its space back.
     """
     target = Path(path)
-    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    # Not the process number alone: two machines that share a folder may have the same one.
+    temporary = target.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
