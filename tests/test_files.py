@@ -21,8 +21,13 @@ def test_two_writers_of_one_file_have_different_places(tmp_path):
 def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path):
     target = tmp_path / "record.json"
     target.write_text("before")
-    with pytest.raises(RuntimeError), replacing(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def fail():
+        with replacing(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
