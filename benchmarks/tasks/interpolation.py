@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--bfloat16", action="store_true", help="twice as fast on some CPUs")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     composer = Composer.from_pretrained(args.model)
     corpus = build_corpus(range(UNSEEN, UNSEEN + 2 * args.n))
     photos = [to_pil(pixels / 255) for pixels in corpus.pixels]

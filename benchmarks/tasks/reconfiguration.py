@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--bfloat16", action="store_true", help="twice as fast on some CPUs")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     composer, judge = Composer.from_pretrained(args.model), load_judge()
     recipe = replace(INVERTING, steps=args.steps, guidance=args.guidance)
     settings = TaskSettings(n=1, seed=3, recipe=recipe)
