@@ -118,6 +118,8 @@ def model_steps(plan: Plan, captions: Sequence[str], edited: str, photo: bool) -
 
     a, b = plan.parts("scene-a"), plan.parts("scene-b")
     count = len(plan.conditions)
+    # Where everything is told, little is left to guide to: 3 burns in, see docs/recipes.md.
+    little = ("--guidance", "1.5")
     steps = [
         apart("scene-a", "An unseen scene, taken apart", captions[0]),
         apart("scene-b", "A second scene, taken apart", captions[1]),
@@ -132,7 +134,7 @@ def model_steps(plan: Plan, captions: Sequence[str], edited: str, photo: bool) -
             "Depth and semantics of the second scene",
             "--from", b, "--keep", "depth,semantics",
         ),
-        made("all", f"All {count} conditions of the first scene", "--from", a),
+        made("all", f"All {count} conditions of the first scene", "--from", a, *little),
         made(
             "colourise",
             "Colourise: intensity of the first scene, a palette typed by hand",
@@ -147,8 +149,11 @@ def model_steps(plan: Plan, captions: Sequence[str], edited: str, photo: bool) -
     ]  # fmt: skip
     if plan.upsampler:
         steps.append(
-            made("larger", f"All {count} conditions, twice the size", "--from", a, larger=True)
-        )
+            made(
+                "larger", f"All {count} conditions, twice the size",
+                "--from", a, *little, larger=True,
+            )
+        )  # fmt: skip
     if photo:
         note = (
             "The model has seen rendered scenes only, and so have the encoders trained on them: "
@@ -159,7 +164,7 @@ def model_steps(plan: Plan, captions: Sequence[str], edited: str, photo: bool) -
             made(
                 "photo-made",
                 f"All {count} conditions of the photo",
-                "--from", plan.parts("photo"), note=note,
+                "--from", plan.parts("photo"), *little, note=note,
             )
         )  # fmt: skip
     return steps
