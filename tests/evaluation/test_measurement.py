@@ -41,6 +41,16 @@ def test_what_is_written_is_read_again(tmp_path):
     assert read_measurements(path) == [*first, measurement(count=3)]
 
 
+def test_a_number_found_again_is_written_once_and_one_found_otherwise_too(tmp_path):
+    path = tmp_path / "results.jsonl"
+    for _ in range(2):
+        append_measurements(path, [measurement(), measurement(value=9.5)])
+    append_measurements(path, [measurement(count=3)])
+    assert read_measurements(path) == [
+        measurement(), measurement(value=9.5), measurement(count=3)
+    ]  # fmt: skip
+
+
 def test_a_line_that_was_cut_off_spoils_no_other(tmp_path):
     path = tmp_path / "results.jsonl"
     append_measurements(path, [measurement()])

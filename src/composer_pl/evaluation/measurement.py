@@ -82,11 +82,19 @@ class Measurement:
 def append_measurements(path: str | Path, measurements: Iterable[Measurement]) -> None:
     """Append lines to a file, all of them or none as far as the system allows; made when absent.
 
+    A number that stands there already, alike in value and in all that made it, is not written
+    again: a command that is repeated finds what it found before.
+
     Raises:
         OSError: The disk took them not.
     """
-    text = "".join(f"{measurement.to_json()}\n" for measurement in measurements)
     with Path(path).open("a+b") as file:
+        file.seek(0)
+        there = set(file.read().split(b"\n"))
+        lines = (measurement.to_json() for measurement in measurements)
+        text = "".join(f"{line}\n" for line in lines if line.encode() not in there)
+        if not text:
+            return
         if file.tell() > 0:
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":  # a line that was cut off must not swallow the next

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.evaluation.report import Part
 
     out = check_output(args.out)
-    check_numbers(args, batch=1)
+    check_numbers(args, {"batch": 1})
     subjects = load_subjects(args)
     main = subjects[args.ckpt]
     names = chosen_names(args.conditions, main, doing=DOING)

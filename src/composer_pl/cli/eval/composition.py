@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.evaluation.scenes.judge import load_judge
 
     out = check_output(args.out)
-    check_numbers(args, batch=1, each=1)
+    check_numbers(args, {"batch": 1, "each": 1})
     recipe = replace(recipe_from_options(args), max_batch=args.batch)
     sets = _wanted_sets(args)
     subjects = load_subjects(args)

@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.evaluation.scenes.judge import judge_digest, load_judge
 
     out = check_output(args.out)
-    check_numbers(args, pairs=0, again=0, batch=1)
+    check_numbers(args, {"pairs": 0, "again": 0, "batch": 1})
     recipe = replace(recipe_from_options(args), max_batch=args.batch)
     composer = Composer.from_pretrained(
         args.ckpt,

@@ -56,7 +56,7 @@ def add_subject_arguments(
     add("--device", default="cpu", help="cpu or cuda")
 
 
-def check_numbers(args: argparse.Namespace, **least: int) -> None:
+def check_numbers(args: argparse.Namespace, least: Mapping[str, int]) -> None:
     """Refuse a number below the least that its option takes.
 
     Args:
