@@ -57,6 +57,14 @@ def test_caption_and_seed_decide(artist):
     assert not torch.equal(artist.draw(CAPTIONS[:1], replace(MANNER, seed=6)), first)
 
 
+def test_bfloat16_changes_pictures_a_little_and_the_record(model):
+    artist = CaptionArtist(Composer(model, upsampler=make_upsampler()))
+    half = replace(MANNER, bfloat16=True)
+    apart = artist.draw(CAPTIONS, MANNER).int() - artist.draw(CAPTIONS, half).int()
+    assert 0 < apart.abs().float().mean() < 5
+    assert half.to_dict(enlarged=True) == MANNER.to_dict(enlarged=True) | {"bfloat16": True}
+
+
 def test_keys_are_of_captions_and_never_meet():
     keys = torch.cat([picture_keys(CAPTIONS, seed) for seed in range(3)])
     assert len(keys.unique()) == 18

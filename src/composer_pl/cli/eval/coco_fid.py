@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "default: tiny, whose numbers compare only among themselves",
     )
     add("--repeats", type=int, default=1, metavar="K", help="generations, for the interval of FID")
+    add("--bfloat16", action="store_true", help="run the networks in bfloat16, on a CPU too")
     add("--keep", choices=["png", "features"], default="png", help="of drawn pictures")
     add("--processes", type=int, default=1, metavar="N", help="share the work on this machine")
     add(
@@ -122,6 +123,7 @@ def _settings(args: argparse.Namespace) -> "CocoSettings":
         keep=args.keep,
         block=args.block,
         device=args.device,
+        bfloat16=args.bfloat16,
         averaged=not args.raw_weights,
         not_the_protocol=args.not_the_protocol,
     )

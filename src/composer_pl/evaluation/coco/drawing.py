@@ -40,12 +40,14 @@ class Manner:
         upsampling: How the upsamplers sample.
         prior: How the prior samples; None draws with the caption only.
         seed: Of the noise; the pictures of another seed are independent.
+        bfloat16: Run base model and upsamplers in bfloat16 (autocast); not the prior.
     """
 
     recipe: SamplingRecipe = field(default_factory=SamplingRecipe)
     upsampling: SamplingRecipe = UPSAMPLING
     prior: PriorRecipe | None = None
     seed: int = 0
+    bfloat16: bool = False
 
     @property
     def conditions(self) -> str:
@@ -69,6 +71,7 @@ class Manner:
             "recipe": _plain(recipe_to_dict(self.recipe)),
             "upsampling": _plain(recipe_to_dict(self.upsampling)) if enlarged else None,
             "prior": None if self.prior is None else _plain(asdict(self.prior)),
+            "bfloat16": self.bfloat16,
         }
 
 
@@ -162,23 +165,42 @@ class CaptionArtist:
         if manner.prior is not None and prior is not None:
             words = self._values(self._words or extraction, prior.text, texts)
             values[prior.image] = sample_embeddings(prior, words, manner.prior, keys=keys)
-        side = (composer.side, composer.side)
-        pictures = sample(composer.model, values, manner.recipe, keys=keys, size=side)
-        check_finite(pictures, "Drawing pictures of captions")
-        if composer.cascade:
-
-            def known(model: UpsamplerModel, size: tuple[int, int]) -> Mapping[str, Tensor]:
-                return {name: value for name, value in values.items() if name in model.names}
-
-            pictures = upsample_in_stages(
-                composer.cascade.upsamplers,
-                pictures,
-                replace(manner.upsampling, max_batch=manner.recipe.max_batch),
-                keys=keys,
-                values=known,
-            )
-            check_finite(pictures, "Upsampling pictures of captions")
+        kind = torch.device(composer.device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=manner.bfloat16):
+            pictures = self._enlarged(
+                sample(
+                    composer.model,
+                    values,
+                    manner.recipe,
+                    keys=keys,
+                    size=(composer.side, composer.side),
+                ),
+                values,
+                manner,
+                keys,
+            ).float()
         return (((pictures + 1) / 2).clamp(0, 1) * 255).round().byte().cpu()  # as `to_pil` does
+
+    def _enlarged(
+        self, pictures: Tensor, values: Mapping[str, Tensor], manner: Manner, keys: Tensor
+    ) -> Tensor:
+        """Pictures of the base model through the upsamplers, if there are any."""
+        check_finite(pictures, "Drawing pictures of captions")
+        if not self.composer.cascade:
+            return pictures
+
+        def known(model: UpsamplerModel, size: tuple[int, int]) -> Mapping[str, Tensor]:
+            return {name: value for name, value in values.items() if name in model.names}
+
+        enlarged = upsample_in_stages(
+            self.composer.cascade.upsamplers,
+            pictures,
+            replace(manner.upsampling, max_batch=manner.recipe.max_batch),
+            keys=keys,
+            values=known,
+        )
+        check_finite(enlarged, "Upsampling pictures of captions")
+        return enlarged
 
     def obedience(
         self, pictures: UInt8[Tensor, "b 3 h w"], captions: Sequence[str]

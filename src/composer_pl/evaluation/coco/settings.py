@@ -42,6 +42,7 @@ class CocoSettings:
         kid_size: Pictures of a subset of the kernel distance.
         kid_subsets: How many subsets.
         device: Where to run.
+        bfloat16: Run base model and upsamplers in bfloat16.
         averaged: Take the averaged (EMA) weights of a checkpoint.
         not_the_protocol: Whether a departure from the protocol was asked for.
     """
@@ -67,6 +68,7 @@ class CocoSettings:
     kid_size: int = 1000
     kid_subsets: int = 100
     device: str = "cpu"
+    bfloat16: bool = False
     averaged: bool = True
     not_the_protocol: bool = False
 
@@ -112,6 +114,7 @@ class CocoSettings:
                 upsampling=self.upsampling,
                 prior=prior,
                 seed=self.seed + repeat,
+                bfloat16=self.bfloat16,
             )
             for prior in priors
             for guidance in self.guidances
