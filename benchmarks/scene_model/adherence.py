@@ -1,35 +1,32 @@
 """How well a scene model obeys each condition, on scenes that nobody has seen.
 
     python benchmarks/scene_model/adherence.py --out DIR [--model FOLDER] [-n 1000]
-        [--blind FOLDER] [--training 18000] [--device cuda | --bfloat16]
+        [--blind FOLDER] [--training 18000 | --bank FILE ...] [--device cuda | --bfloat16]
 
 The protocol is that of `composer-pl eval control` (`composer_pl.evaluation.control`), without
 pairs and with the scenes of the shipped model's training rules.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from bootstrap import listed, mean_interval, shown
+from adherence_report import Measured, markdown, write
+from bootstrap import listed, mean_interval
 from corpus import UNSEEN, Corpus, build_corpus
 from drawing import extraction_of
-from torch import Tensor
 
 from composer_pl.conditions.extraction import Extraction
 from composer_pl.data.scenes.rules import SceneRules
 from composer_pl.evaluation.composition.pairs import HELD_OUT
-from composer_pl.evaluation.control.copies import Copies, find_copies, thumbnails, variety
+from composer_pl.evaluation.control.copies import thumbnails, variety
 from composer_pl.evaluation.control.measure import (
     ALL,
     NONE,
     TRUTH,
-    Control,
     ControlPlan,
     drawing_of,
     measure_control,
@@ -46,25 +43,9 @@ from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.storage import load_model
 from composer_pl.randomness import derive_key
-from composer_pl.sheet import Panel, contact_sheet
 from composer_pl.types import Batch
 
 PRETRAINED = Path(__file__).parents[2] / "src/composer_pl/pretrained/scenes-64"
-
-
-@dataclass(kw_only=True)
-class Measured:
-    """What `measure_adherence` found.
-
-    Attributes:
-        facts: Plain numbers: the table, closeness, variety.
-        control: All scores and pictures.
-        closeness: PSNR of each picture drawn from all conditions.
-    """
-
-    facts: dict[str, Any]
-    control: Control
-    closeness: Tensor
 
 
 def samples_of(corpus: Corpus, *, seed: int) -> Samples:
@@ -172,97 +153,6 @@ def _row(line: Line) -> dict[str, Any]:
     return told | {what: listed(interval) for what, interval in found.items()}
 
 
-def markdown(facts: dict[str, Any]) -> str:
-    """The table for a README."""
-    lines = [
-        "| condition | scorer | ceiling | alone | all given | shuffled | blind | way |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for line in facts["table"]:
-        arms = ("ceiling", "alone", "all", "shuffled", "blind")
-        cells = [line["condition"], line["scorer"], *(shown(line[arm]) for arm in arms)]
-        lines.append(f"| {' | '.join(cells)} | {shown(line['way'], percent=True)} |")
-    return "\n".join(lines) + "\n"
-
-
-def sheet(measured: Measured, texts: list[list[str]], rows: list[int]) -> Any:
-    """True picture, caption, every condition alone, all, none: one row a scene."""
-    panels, pictures = [], measured.control.pictures
-    for row in rows:
-        line = [
-            Panel(title=f"scene {row}", content=pictures[TRUTH][row] / 255),
-            Panel(title="caption", content=texts[row][0]),
-        ]
-        for arm in (*measured.control.names, ALL, NONE):
-            line.append(Panel(title=f"-> {arm}", content=pictures[arm][row] / 255))
-        panels.append(line)
-    return contact_sheet(panels, cell=96)
-
-
-def neighbour_sheet(drawn: Tensor, training: Tensor, found: Copies) -> Any:
-    """The generated pictures that are nearest to a training picture, each beside it."""
-    panels = []
-    rows = found.order[:20].tolist()
-    for first in range(0, len(rows), 4):
-        line = []
-        for row in rows[first : first + 4]:
-            nearest = training[found.where[row].to(training.device)].cpu()
-            line.append(Panel(title="generated", content=drawn[row] / 255))
-            line.append(Panel(title="nearest trained", content=nearest / 255))
-        panels.append(line)
-    return contact_sheet(panels, cell=96)
-
-
-def write(
-    measured: Measured,
-    corpus: Corpus,
-    names: list[str],
-    out: Path,
-    training: Tensor | None = None,
-) -> None:
-    """Write `adherence.json`, `adherence.md` and sheets.
-
-    Args:
-        measured: From `measure_adherence`.
-        corpus: Its scenes.
-        names: The model's conditions.
-        out: The folder.
-        training: 8-bit training pictures on the device to search on; None skips the search.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    pictures = measured.control.pictures
-    if training is not None:
-        measured.facts["copies"] = {}
-        for arm, title in ((NONE, "none"), ("caption", "caption")):
-            if arm not in pictures:
-                continue
-            drawn, unseen = (pictures[each].to(training.device) for each in (arm, TRUTH))
-            found = find_copies(drawn, unseen, training)
-            measured.facts["copies"][title] = _copies(found)
-            neighbour_sheet(pictures[arm], training, found).save(
-                out / f"neighbours_{title}.png", optimize=True
-            )
-    (out / "adherence.json").write_text(json.dumps(measured.facts, indent=1) + "\n")
-    (out / "adherence.md").write_text(markdown(measured.facts))
-    count = len(measured.closeness)
-    even = torch.linspace(0, count - 1, min(8, count)).long().tolist()
-    worst = measured.closeness.argsort()[:6].tolist()
-    for title, rows in (("even", even), ("worst", worst)):
-        sheet(measured, corpus.texts, rows).save(out / f"grid_{title}.png", optimize=True)
-
-
-def _copies(found: Copies) -> dict[str, float]:
-    told = {
-        "training_pictures": found.training,
-        "drawn_median": found.drawn_median,
-        "drawn_least": found.drawn_least,
-        "unseen_median": found.unseen_median,
-        "unseen_least": found.unseen_least,
-        "drawn_nearer_than_1%_of_unseen": found.share_nearer,
-    }
-    return {name: round(value, 4) for name, value in told.items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=PRETRAINED)
@@ -274,6 +164,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument("--training", type=int, default=0, help="scenes to look for copies among")
+    parser.add_argument("--bank", type=Path, nargs="+", help="or among those of `sittings.py bank`")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bfloat16", action="store_true", help="draw in bfloat16 on a CPU too")
     args = parser.parse_args()
@@ -285,6 +176,9 @@ def main() -> None:
     training = None
     if args.training:
         training = build_corpus(range(args.training), rules=rules, device=args.device).pixels
+    elif args.bank:
+        parts = [torch.load(bank, weights_only=True)["x_0"] for bank in args.bank]
+        training = torch.cat(parts).to(args.device)
     measured = measure_adherence(
         model,
         extraction_of(model),

@@ -8,7 +8,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "composition"))
 
 import report
-from adherence import measure_adherence, write
+from adherence import measure_adherence
+from adherence_report import write
 from corpus import Corpus
 from drawing import extraction_of
 from score import SceneSets, run_composition

@@ -181,8 +181,9 @@ def test_shares_of_the_focused_part_name_conditions_of_the_model(lease):
     import long
     from building import build_plugins, read_config
 
-    assert set(long.FOCUS) <= set(build_plugins(read_config(long.CONFIG)))
-    assert sum(long.FOCUS.values()) < 0.6
+    for course in (long.LONG, long.POLISH):
+        assert set(course.focus) <= set(build_plugins(read_config(long.CONFIG)))
+        assert 0.5 < sum(course.focus.values()) < 0.61
 
 
 @pytest.mark.slow
@@ -217,3 +218,12 @@ def test_the_whole_lease_runs_on_a_cpu(lease, tmp_path, monkeypatch):
     written = (work / "products/base-long/model.safetensors").read_bytes()
     long.main()  # started again, it leaves what is there
     assert (work / "products/base-long/model.safetensors").read_bytes() == written
+
+    before = (work / "products").rename(work / "before")
+    (work / "latest.pt").unlink(missing_ok=True)
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--polish", "--start", str(before / "base-long")])
+    long.main()
+    facts = json.loads((work / "products/facts.json").read_text())
+    assert (facts["start"], facts["focused from"]) == ("base-long", 0.01)
+    assert not (work / "products/base-blind").exists()
+    assert (work / "products/base-long/model.safetensors").read_bytes() != written

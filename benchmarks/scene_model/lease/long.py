@@ -7,6 +7,9 @@ written and packed before the baselines begin. Both baselines start where it sta
 many steps as its snapshot `base-long-even`, all three without a fall of the learning rate: one is
 never given a condition, one only sketches.
 
+With `--polish` it goes on from given weights with the focused rule alone, on what is missing most,
+at a lower learning rate and without baselines: what a lease has left at its end.
+
 Started again after it broke off (`long.sh` does so, with `--plain`), it goes on from the last kept
 weights with the seconds that are left.
 """
@@ -25,7 +28,7 @@ import torch
 from bank import Bank, empty_bank, join_banks
 from base import BaseTrainer
 from building import build_plugins, read_config
-from long_plan import AMOUNTS, ENOUGH, Amounts, bank_name, done_name
+from long_plan import AMOUNTS, ENOUGH, LONG, NOISY, POLISH, Amounts, bank_name, done_name
 from pace import Way, ranked
 from products import Products
 from safetensors.torch import load_file
@@ -34,21 +37,6 @@ from torch import Tensor
 
 SHIPPED = SCENE_MODEL.parents[1] / "src/composer_pl/pretrained/scenes-64"
 
-FOCUS = {
-    "caption": 0.13,
-    "semantics": 0.14,
-    "instances": 0.09,
-    "color": 0.10,
-    "sketch": 0.04,
-    "intensity": 0.04,
-}
-"""Shares of the samples that keep one condition alone in the last part: the four below their bars,
-and two that stand just above."""
-
-NOISY = (0.4, 0.4)
-
-FROM = 0.6
-"""Where the last part begins; the learning rate falls from 0.7 on."""
 
 LATEST = "latest.pt"
 
@@ -171,12 +159,12 @@ def main() -> None:
     parser.add_argument("--plan", choices=AMOUNTS, default="tiny")
     parser.add_argument("--granted", type=float, default=1e6, help="seconds of the whole lease")
     parser.add_argument("--start", default=str(SHIPPED), help="a model folder, or: scratch")
-    parser.add_argument("--share", type=float, default=0.14, help="of the seconds, for baselines")
     parser.add_argument("--parts", type=int, default=1, help="programs that render")
-    parser.add_argument("--lr", type=float, default=6e-4)
+    parser.add_argument("--polish", action="store_true", help="the focused rule alone")
     parser.add_argument("--plain", action="store_true", help="neither compile nor capture")
     args = parser.parse_args()
     desk, amounts = Desk(args.work, args.plan, "long"), AMOUNTS[args.plan]
+    course = POLISH if args.polish else LONG
     if (args.work / "products/base-long/model.safetensors").exists():
         desk.log("the main model is written already: end")
         return
@@ -188,7 +176,8 @@ def main() -> None:
     trainer = BaseTrainer(config, plugins, desk.device, compiled=cuda and not args.plain)
     lease = Lease(desk=desk, products=Products(args.out, args.work), trainer=trainer)
     if trainer.compiled is not None:
-        once = Settings(steps=2, batch=next(way.batch for way in amounts.ways if way.compiled))
+        batches = [way.batch for way in amounts.ways if way.compiled] or [2]
+        once = Settings(steps=2, batch=batches[0])
         try:
             trainer.train(empty_bank(plugins, desk.device), once, log=desk.log)
         except Exception as error:  # a compiler's trouble must not cost the lease
@@ -202,19 +191,21 @@ def main() -> None:
     faulthandler.cancel_dump_traceback_later()
 
     seconds = max(args.granted - desk.seconds - amounts.spare, 1.0)
-    even = _even_steps(rate / way.batch * seconds * args.share / 2, amounts.steps)
+    even = _even_steps(rate / way.batch * seconds * course.share / 2, amounts.steps)
     lease.facts |= {
         "start": title, "scenes": len(bank), "way": str(way), "pictures a second": round(rate),
-        "learning rate": args.lr, "focus": FOCUS, "noisy": NOISY, "focused from": FROM,
+        "learning rate": course.lr, "focus": dict(course.focus), "noisy": NOISY,
+        "focused from": course.begins,
         "device": torch.cuda.get_device_name() if cuda else "cpu", "torch": torch.__version__,
     }  # fmt: skip
-    desk.log(f"{seconds:.0f} s are left, {args.share:.0%} of them for baselines of {even} steps")
+    desk.log(f"{seconds:.0f} s are left, {course.share:.0%} of them for baselines of {even} steps")
     trainer.start(0, weights)
     trained = trainer.train(
         bank,
         Settings(
-            steps=amounts.steps, seconds=seconds * (1 - args.share), batch=way.batch, lr=args.lr,
-            early_share=FROM, focus=FOCUS, noisy=NOISY, even_steps=even, keep_seconds=60,
+            steps=amounts.steps, seconds=seconds * (1 - course.share), batch=way.batch,
+            lr=course.lr, early_share=course.begins, focus=course.focus, noisy=NOISY,
+            even_steps=even, keep_seconds=60,
         ),
         kept=lease.kept, log=desk.log,
     )  # fmt: skip
@@ -223,10 +214,13 @@ def main() -> None:
         ("base-long", "base-long-early", "base-long-even", "facts.json"), "long"
     )
     desk.put("trained.pt", bank.x_0)
-    for name, rule, part in (("base-blind", blind, 2), ("base-sketch", single("sketch"), 1)):
+    baselines = (
+        () if args.polish else (("base-blind", blind, 2), ("base-sketch", single("sketch"), 1))
+    )
+    for name, rule, part in baselines:
         left = args.granted - desk.seconds - amounts.spare / 2
         _baseline(lease, bank, weights, name, rule, Settings(
-            steps=even, seconds=max(left / part, 1.0), batch=way.batch, lr=args.lr, decay=0.0,
+            steps=even, seconds=max(left / part, 1.0), batch=way.batch, lr=course.lr, decay=0.0,
         ))  # fmt: skip
     desk.log("end")
 

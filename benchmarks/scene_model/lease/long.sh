@@ -3,6 +3,7 @@
 #   benchmarks/scene_model/lease/long.sh pack                       # before, here: into .lease what the bare machine lacks
 #   benchmarks/scene_model/lease/long.sh train 580 WORK OUT         # 580 seconds in all
 #   benchmarks/scene_model/lease/long.sh measure - WORK OUT
+#   benchmarks/scene_model/lease/long.sh polish 92 WORK OUT         # if time is left, on the same machine
 set -eu
 here=$(dirname "$0")
 what=$1
@@ -20,7 +21,7 @@ if [ "$what" = pack ]; then
 fi
 granted=$2 work=$3 out=$4 plan=${PLAN:-full}
 mkdir -p "$work" "$out"
-[ "$what" != train ] || date +%s > "$work/began"
+[ "$what" = measure ] || date +%s > "$work/began"
 if [ -d .lease ]; then
   site=$work/site
   [ -d "$site" ] || python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" .lease/*.whl
@@ -38,6 +39,12 @@ if [ "$what" = train ]; then
   python3 "$here/long.py" "$@" > "$out/long.txt" 2>&1 || python3 "$here/long.py" "$@" --plain >> "$out/long.txt" 2>&1 || true
   wait
   tail -n 3 "$out"/scenes-*.txt
+  tail -n 40 "$out/long.txt"
+elif [ "$what" = polish ]; then
+  rm -rf "$work/before" "$work/latest.pt"
+  mv "$work/products" "$work/before"
+  python3 "$here/long.py" --work "$work" --out "$out" --plan "$plan" --granted "$granted" --parts 2 \
+    --polish --start "$work/before/base-long" > "$out/long.txt" 2>&1 || true
   tail -n 40 "$out/long.txt"
 else
   python3 "$here/measures.py" adherence --work "$work" --out "$out" --plan "$plan" --model base-long --blind base-blind \
