@@ -14,6 +14,14 @@ _DISK = {
 }
 
 
+def beside(target: Path) -> Path:
+    """A name in the same folder, with the same suffix, that nobody else writes to.
+
+    Not by the process number alone: two machines that share a folder may have the same one.
+    """
+    return target.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a name to write to; afterwards `path` holds all of it, or what it held before.
@@ -22,8 +30,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     removed, which gives a full disk its space back.
     """
     target = Path(path)
-    # Not the process number alone: two machines that share a folder may have the same one.
-    temporary = target.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
+    temporary = beside(target)
     try:
         yield temporary
         with temporary.open("rb+") as file:

@@ -1,5 +1,6 @@
 """Extraction: only what is kept, only from keys, held against the spec, cached by content."""
 
+import numpy as np
 import pytest
 import torch
 from fakes import FakeCaption, FakeGlobal, FakeLocal, FakeRandom
@@ -164,7 +165,29 @@ def test_a_full_disk_is_named_and_leaves_no_partial_file(tmp_path, monkeypatch):
     extraction = Extraction({"mean": FakeGlobal()}, value_size=(16, 16), cache_dir=tmp_path)
     with pytest.raises(UserInputError, match="No space left on device"):
         extraction.extract(batch_of(), torch.ones(1, 4, dtype=torch.bool))
-    assert not list(tmp_path.rglob("*.partial"))
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["facts.json"]
+
+
+def test_processes_of_one_number_fill_one_cache(tmp_path, monkeypatch):
+    """Two machines share the folder, and both call their process 7."""
+    save, rivals = np.save, []
+
+    def slow(file, value, **options):
+        if not rivals:  # the other machine writes all samples while this one writes the first
+            rivals.append(1)
+            extract()
+        save(file, value, **options)
+
+    def extract():
+        extraction = Extraction({"mean": FakeGlobal()}, value_size=(16, 16), cache_dir=tmp_path)
+        return extraction.extract(batch_of(), torch.ones(1, 4, dtype=torch.bool))["mean"]
+
+    monkeypatch.setattr("os.getpid", lambda: 7)
+    monkeypatch.setattr("composer_pl.conditions.cache.np.save", slow)
+    found = extract()
+    assert rivals
+    assert torch.equal(extract(), found)
+    assert not [path for path in tmp_path.rglob(".*")], "nothing is left over"
 
 
 class Supplied(Counting):

@@ -168,6 +168,23 @@ def test_fetch_moves_a_wrong_file_aside(spec):
     assert path.with_name("net.bin.wrong").read_bytes() == b"something else"
 
 
+def test_processes_of_one_number_fetch_one_file(spec, monkeypatch):
+    """Two machines share the cache, and both call their process 7."""
+    rivals = []
+
+    def rival(*_):
+        if not rivals:
+            rivals.append(1)
+            weights.fetch(spec, condition="depth")
+
+    monkeypatch.setattr("os.getpid", lambda: 7)
+    path = weights.fetch(spec, condition="depth", progress=rival)
+    assert rivals
+    assert path.read_bytes() == DATA
+    left = [file.name for file in path.parent.iterdir() if file.is_file()]
+    assert left == ["net.bin"], "the rival's file is no wrong one"
+
+
 def test_fetch_from_disk_needs_no_address(spec, tmp_path):
     path = weights.fetch(
         replace(spec, url=""), condition="sketch", source=tmp_path / "server" / "net.bin"
@@ -292,6 +309,24 @@ def test_a_file_is_converted_once_and_only_the_product_is_read_later(unsafe):
     source.unlink()
     never = lambda *_: pytest.fail("converted again")  # noqa: E731
     assert resolve_weights(unsafe, condition="caption", convert=never) == path
+
+
+def test_processes_of_one_number_convert_one_file(unsafe, monkeypatch):
+    rivals = []
+
+    def slow(spec, source, target):
+        target.write_bytes(b"half of it")
+        if not rivals:
+            rivals.append(1)
+            resolve_weights(unsafe, condition="caption", convert=slow)
+        reverse(spec, source, target)
+
+    monkeypatch.setattr("os.getpid", lambda: 7)
+    put()
+    path = resolve_weights(unsafe, condition="caption", convert=slow)
+    assert rivals
+    assert path.read_bytes() == DATA[::-1]
+    assert not list(weights_folder().rglob(".[0-9]*"))
 
 
 def test_fetch_converts_at_once(unsafe):

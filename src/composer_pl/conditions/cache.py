@@ -5,7 +5,6 @@ seen hundreds of times, and an edge network costs more there than the model bein
 """
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from composer_pl.errors import UserInputError
+from composer_pl.files import beside
 from composer_pl.plugin.api import ConditionPlugin
 from composer_pl.plugin.digests import file_digest, weights_folder
 from composer_pl.randomness import derive_key
@@ -95,15 +95,17 @@ class ValueCache:
         """
         for identity, value in zip(identities.tolist(), values.cpu(), strict=True):
             path = self._path(identity)
-            partial = path.with_suffix(f".{os.getpid()}.partial")
+            partial = beside(path)  # `replacing` waits for the disk, too long for each sample
             try:
                 path.parent.mkdir(exist_ok=True)
                 with partial.open("wb") as file:
                     np.save(file, _stored(value).numpy(), allow_pickle=False)
                 partial.replace(path)
             except OSError as error:
-                partial.unlink(missing_ok=True)
                 raise self._unwritable(error) from error
+            finally:
+                with suppress(OSError):
+                    partial.unlink()
 
     def _unwritable(self, error: OSError) -> UserInputError:
         return UserInputError(

@@ -7,9 +7,9 @@ written only costs the time to compute them again.
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 
+from composer_pl.files import replacing
 from composer_pl.folders import weights_folder
 
 logger = logging.getLogger(__name__)
@@ -54,10 +54,9 @@ def remember(path: Path, digest: str, *, made_of: str = "") -> None:
     }
     if remembered(path) == value:
         return
-    part = record.with_name(f".{os.getpid()}-{record.name}")
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(value))
-        os.replace(part, record)
+        with replacing(record) as part:
+            part.write_text(json.dumps(value))
     except OSError:
         logger.debug("The digest of %s could not be remembered in %s.", path, record.parent)

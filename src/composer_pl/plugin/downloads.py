@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from composer_pl.errors import MissingWeightsError
+from composer_pl.files import replacing
+from composer_pl.plugin.digests import file_digest
 from composer_pl.plugin.weights import WeightSpec, human_size
 
 _ATTEMPTS = 3
@@ -41,7 +43,7 @@ def store(
     Args:
         spec: What is expected.
         address: An https, http or file address. Plain http is refused when no digest is known.
-        target: The final name; a file already there is moved to `NAME.wrong`.
+        target: The final name; another file that is there is moved to `NAME.wrong`.
         condition: Entry-point name of the plugin, for messages.
         progress: Called with (bytes so far, bytes in all; 0 when unknown).
         pause: Seconds before the second attempt, doubled before the third.
@@ -56,25 +58,24 @@ def store(
             f"{doing}: expected an https address, found {scheme or 'none'}. "
             f"Next: get the file by hand and put it at {target}."
         )
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        digest = _download(spec, address, part, doing, target, progress, pause)
-        if spec.sha256 and digest != spec.sha256:
-            if scheme == "file":  # the user's own, which is left alone
-                outcome = "nothing was copied. Next: name the right file"
-            else:
-                outcome = (
-                    f"the download was thrown away. Next: try again later, or get the right file "
-                    f"by hand and put it at {target}"
+        with replacing(target) as part:
+            digest = _download(spec, address, part, doing, target, progress, pause)
+            if spec.sha256 and digest != spec.sha256:
+                if scheme == "file":  # the user's own, which is left alone
+                    outcome = "nothing was copied. Next: name the right file"
+                else:
+                    outcome = (
+                        f"the download was thrown away. Next: try again later, or get the right "
+                        f"file by hand and put it at {target}"
+                    )
+                raise MissingWeightsError(
+                    f"{doing}: expected sha256 {spec.sha256}, found {digest} "
+                    f"({part.stat().st_size} bytes); {outcome}."
                 )
-            raise MissingWeightsError(
-                f"{doing}: expected sha256 {spec.sha256}, found {digest} "
-                f"({part.stat().st_size} bytes); {outcome}."
-            )
-        if target.exists():
-            os.replace(target, target.with_name(f"{target.name}.wrong"))
-        os.replace(part, target)
+            if target.exists() and not _holds(target, digest):  # a rival may have been first
+                os.replace(target, target.with_name(f"{target.name}.wrong"))
         _sync_folder(target.parent)
     except MissingWeightsError:
         raise
@@ -84,9 +85,6 @@ def store(
             f"Next: free space or correct permissions there, or name another folder with the "
             f"environment variable COMPOSER_PL_CACHE."
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
     return digest
 
 
@@ -166,8 +164,16 @@ def _stream(
         if announced and done < announced:
             raise _NetworkError(f"{done} of {announced} bytes arrived")
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(file.fileno())  # before a file of that name is moved aside
     return digest.hexdigest()
+
+
+def _holds(path: Path, digest: str) -> bool:
+    """Whether a file has this digest; one that cannot be read has not."""
+    try:
+        return file_digest(path) == digest
+    except OSError:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,11 +7,11 @@ Reading touches no network unless the environment variable `COMPOSER_PL_ALLOW_DO
 import logging
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from composer_pl.errors import ComposerPLError, ConfigError, MissingWeightsError
+from composer_pl.files import replacing
 from composer_pl.plugin.digests import file_digest, remember, remembered, weights_folder
 
 logger = logging.getLogger(__name__)
@@ -232,12 +232,11 @@ def _convert(
     target = weights_folder() / name
     if _is_own_product(target, digest):
         return target
-    part = target.with_name(f".{os.getpid()}-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        convert(spec, source, part)
-        product = file_digest(part)
-        os.replace(part, target)
+        with replacing(target) as part:
+            convert(spec, source, part)
+            product = file_digest(part)
     except ComposerPLError:
         raise
     except Exception as error:
@@ -246,9 +245,6 @@ def _convert(
             f"{type(error).__name__}: {error}. Next: free space or correct permissions there, or "
             f"get the file anew with `composer-pl plugins fetch {condition} --file {spec.name}`."
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
     remember(target, product, made_of=digest)
     return target
 
