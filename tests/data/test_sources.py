@@ -115,6 +115,28 @@ def test_a_coco_root_of_validation_photos_alone_is_read_as_it_lies(tmp_path: Pat
         captions(tmp_path, split="train")
 
 
+def test_a_split_that_is_not_there_names_those_that_are_and_both_options(tmp_path: Path):
+    """Maps of scenes, `depth/train` and `ids/train`, are no photos that one could ask for."""
+    put(tmp_path, "train/1.png", "depth/train/1.png", "ids/train/1.png")
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "captions_train.json").write_text(
+        '{"images": [], "annotations": []}'
+    )
+    with pytest.raises(UserInputError) as caught:
+        captions(tmp_path, split="val")
+    told = str(caught.value)
+    assert ", found train. Next: " in told
+    assert "to `eval` as --data.split train" in told
+    assert f"--data.sources '[{{root: {tmp_path}, split: train}}]'" in told
+    assert list(captions(tmp_path, split="train")) == ["train/1.png"]
+
+
+def test_a_coco_root_without_photos_is_to_be_corrected(tmp_path: Path):
+    put(tmp_path, "depth/train/1.png")
+    with pytest.raises(UserInputError, match=r"no folder of photos\. Next: correct the root\."):
+        captions(tmp_path, kind="coco")
+
+
 def test_class_names_are_read_in_the_common_forms(tmp_path: Path):
     forms = {
         "a.txt": "n01440764\ttench\n",

@@ -105,8 +105,16 @@ def _find_split(found: FoundFiles, split: str) -> tuple[str, str]:
         for prefix in (candidate, f"images/{candidate}"):
             if prefix in folders:
                 return f"{prefix}/", candidate
+    # Pictures deeper down are no photos, such as the maps depth/val and ids/val of scenes.
+    photos = sorted(f for f in folders if f != "." and "/" not in f.removeprefix("images/"))
+    step = "correct the root"
+    if photos:
+        there = photos[0].removeprefix("images/")
+        step += (
+            f", or name a split that is there: to `eval` as --data.split {there}, to `fit` as "
+            f"--data.sources '[{{root: {found.root}, split: {there}}}]'"
+        )
     raise UserInputError(
         f"Reading COCO in {found.root}: expected photos in one of {', '.join(candidates)}, found "
-        f"{some_names(sorted(folders), limit=6)}. Next: correct the root, or name the split, as in "
-        f"--data.sources '[{{root: {found.root}, split: val}}]'."
+        f"{some_names(photos, limit=6) or 'no folder of photos'}. Next: {step}."
     )
