@@ -31,6 +31,7 @@ def sketch_is(folder, text):
         (["--model.conditions.sketsh.init_args.edges", "canny"], "did you mean 'sketch'?"),
         (["--model.conditions.sketch.init_args.edges", "cany"], "canny"),
         (["--data.batch_size", "many"], "batch_size"),
+        (["--seed_everything", "-1"], "seed_everything must be in 0..4294967295, found -1. Next:"),
         (["--config", "absent.yaml"], "absent.yaml"),
         (["--data.root", ".", "--trainer.max_steps", "-5"], "You passed in -5. Next:"),
         (["--data.sources", "[{root: x, kind: foldr}]"], "did you mean 'folder'?"),

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from composer_pl.cli.parser import seed_value
+
 HELP = "Take photos apart into their representations: a contact sheet and parts.safetensors each."
 
 
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="side of local values; default: 128, or that of the model",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of masks and grey weights")
+    parser.add_argument("--seed", type=seed_value, default=0, help="of masks and grey weights")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
 
 

@@ -6,6 +6,28 @@ from typing import Any, NoReturn
 
 from composer_pl.errors import UserInputError, nearest
 
+SEEDS = (-(2**63), 2**63 - 1)
+"""Least and largest seed: a number of 64 bits, which every record and generator holds."""
+
+
+def seed_value(text: str) -> int:
+    """A seed as an option gives it.
+
+    Raises:
+        argparse.ArgumentTypeError: It is no whole number of 64 bits.
+    """
+    least, most = SEEDS
+    try:
+        number = int(text)
+    except ValueError:
+        number = None
+    if number is None or not least <= number <= most:
+        found = text if len(text) <= 40 else f"{text[:40]}..."
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from {least} to {most}, found {found!r}"
+        )
+    return number
+
 
 class ComposerParser(argparse.ArgumentParser):
     """`argparse.ArgumentParser` without abbreviations, raising `UserInputError`.

@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+from composer_pl.cli.parser import seed_value
+
 HELP = "Render scenes of simple solids as a COCO root: captions, instances, depth and truth."
 
 
@@ -14,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--count", type=int, required=True, help="scenes for training")
     parser.add_argument("--val", type=int, default=0, metavar="N", help="further scenes held out")
     parser.add_argument("--size", type=int, default=256, help="side in pixels, 16 to 2048")
-    parser.add_argument("--seed", type=int, default=0, help="decides all scenes")
+    parser.add_argument("--seed", type=seed_value, default=0, help="decides all scenes")
     parser.add_argument("--first", type=int, default=0, metavar="I", help="number of the first")
     parser.add_argument("--samples", type=int, default=5, help="samples of a pixel: 1, 5 or 9")
     parser.add_argument("--shards", action="store_true", help="write WebDataset tar files too")

@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 import torch
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.seed import max_seed_value, min_seed_value
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
@@ -132,6 +133,11 @@ class ComposerCLI(LightningCLI):
             self.config = parser.parse_args(args)
         except (ArgumentError, ValueError, TypeError, OSError, ImportError) as error:
             raise explain(error, parser, args) from error
+        if not min_seed_value <= self.config["seed_everything"] <= max_seed_value:
+            raise ConfigError(
+                f"Reading the configuration: seed_everything must be in {min_seed_value}.."
+                f"{max_seed_value}, found {self.config['seed_everything']}. Next: correct it."
+            )
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; `plan` builds them itself, in part.

@@ -15,20 +15,30 @@ MAX_PICTURES = 10_000
 """Most pictures of one call; more are several calls with several seeds."""
 MAX_ENLARGEMENT = 16
 """Longest side of a picture as a multiple of the side that the model was trained at."""
+SEEDS = (-(2**63), 2**63 - 1)
+"""Least and largest seed: a number of 64 bits, which every record and generator holds."""
 
 
-def check_request(model: ComposerModel, cascade: Cascade, *, n: int, size: tuple[int, int]) -> None:
-    """Refuse a number or size of pictures that cannot be drawn.
+def check_request(
+    model: ComposerModel, cascade: Cascade, *, n: int, size: tuple[int, int], seed: int = 0
+) -> None:
+    """Refuse a number, size or seed of pictures that cannot be drawn.
 
     Args:
         model: That draws.
         cascade: That enlarges.
         n: How many.
         size: Height and width before enlarging.
+        seed: Of their noise.
 
     Raises:
         UserInputError: It is one.
     """
+    if not SEEDS[0] <= seed <= SEEDS[1]:
+        raise UserInputError(
+            f"Composing a picture: the seed must be a whole number from {SEEDS[0]} to {SEEDS[1]}, "
+            f"found one of {len(str(abs(seed)))} digits. Next: correct it."
+        )
     if not 1 <= n <= MAX_PICTURES:
         raise UserInputError(
             f"Composing a picture: n must be at least 1 and at most {MAX_PICTURES}, found {n}. "

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal
 
 import torch
@@ -14,6 +13,7 @@ from composer_pl.diffusion.process import GaussianDiffusion, Prediction
 from composer_pl.diffusion.samplers import ddim, dpmpp_2m
 from composer_pl.errors import UserInputError
 from composer_pl.models.prior import PriorModel
+from composer_pl.models.recipe import MOST_WEIGHT
 from composer_pl.randomness import derive_key, keyed_normal
 from composer_pl.types import ConditionSignals
 
@@ -47,8 +47,9 @@ class PriorRecipe:
             problem = f"sampler must be ddim or dpmpp_2m, found {self.sampler!r}"
         elif not 1 <= self.steps <= 1000:
             problem = f"steps must be in 1..1000, found {self.steps}"
-        elif not isfinite(self.guidance):
-            problem = f"guidance must be a finite number, found {self.guidance}"
+        elif not -MOST_WEIGHT <= self.guidance <= MOST_WEIGHT:
+            limits = f"-{MOST_WEIGHT}..{MOST_WEIGHT}"
+            problem = f"guidance must be a number in {limits}, found {self.guidance}"
         elif not 1 <= self.best_of <= 100:
             problem = f"best_of must be in 1..100, found {self.best_of}"
         elif self.max_batch < 1:

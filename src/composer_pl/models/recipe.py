@@ -7,13 +7,14 @@ every picture can carry the one that made it.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from composer_pl.errors import UserInputError, nearest
 
 DOING = "Setting the sampling recipe"
+MOST_WEIGHT = 1000
+"""Largest size of a weight: beyond it lie slips of the keyboard, and then numbers that overflow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class ConditionGuidance:
     it were absent, 1 is plain, and more goes beyond.
 
     Attributes:
-        weight: The s above.
+        weight: The s above, in -1000..1000.
         start: Share of the walk from noise (0) to picture (1) from which the condition is kept.
         end: Share up to which it is kept; outside it is dropped from both sets.
         region: Where it counts; elsewhere it is as if absent. A picture file (white counts, black
@@ -44,8 +45,7 @@ class ConditionGuidance:
         Raises:
             UserInputError: A setting is out of its range.
         """
-        if not isfinite(self.weight):
-            _refuse(f"the weight of a condition must be a finite number, found {self.weight}")
+        _check_weight("the weight of a condition", self.weight)
         _check_window("a condition", self.start, self.end)
 
 
@@ -56,7 +56,8 @@ class SamplingRecipe:
     Attributes:
         sampler: `dpmpp_2m` (DPM-Solver++(2M), uniform log-SNR spacing) or `ddim`.
         steps: Network evaluations, each of two branches when guided.
-        guidance: w of eps = w eps(c2) + (1 - w) eps(c1); 1 means no guidance (paper: 3.0 on COCO).
+        guidance: w of eps = w eps(c2) + (1 - w) eps(c1); 1 means no guidance (paper: 3.0 on COCO);
+            in -1000..1000.
         guidance_start: Share of the walk from noise (0) to picture (1) from which guidance acts.
         guidance_end: Share up to which it acts; outside w is 1.
         eta: Noise of DDIM: 0 deterministic, 1 as noisy as ancestral sampling.
@@ -88,8 +89,7 @@ class SamplingRecipe:
         """
         if not 1 <= self.steps <= 1000:
             _refuse(f"steps must be in 1..1000, found {self.steps}")
-        if not isfinite(self.guidance):
-            _refuse(f"guidance must be a finite number, found {self.guidance}")
+        _check_weight("guidance", self.guidance)
         _check_window("guidance", self.guidance_start, self.guidance_end)
         if not 0 <= self.eta <= 1:
             _refuse(f"eta must be in 0..1, found {self.eta}")
@@ -223,6 +223,13 @@ def _checked(data: Mapping[str, Any], kind: type, prefix: str) -> Mapping[str, A
             names = " or ".join(dict.fromkeys(_WORDS[kind] for kind in wanted))
             _refuse(f"{prefix}{name} must be {names}, found {value!r}")
     return data
+
+
+def _check_weight(what: str, weight: float) -> None:
+    if not -MOST_WEIGHT <= weight <= MOST_WEIGHT:  # so it is for NaN
+        found = str(weight)
+        found = found if len(found) <= 30 else f"one of {len(found)} characters"
+        _refuse(f"{what} must be a number in -{MOST_WEIGHT}..{MOST_WEIGHT}, found {found}")
 
 
 def _check_window(what: str, start: float, end: float) -> None:

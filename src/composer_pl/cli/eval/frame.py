@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from composer_pl.cli.parser import seed_value
 from composer_pl.cli.recipe_options import add_recipe_arguments
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def add_model_arguments(
     add("--out", required=True, metavar="DIR", help="folder for the report and its numbers")
     told = "what the protocol asks for" if pictures is None else pictures
     add("-n", type=int, default=pictures, help=f"how many pictures; default: {told}")
-    add("--seed", type=int, default=0, help="picture i of a seed is always the same")
+    add("--seed", type=seed_value, default=0, help="picture i of a seed is always the same")
     add("--batch", type=int, default=16, help="pictures drawn at once; changes none of them")
     add_recipe_arguments(parser, sweep=sweep)
     add("--upsampler-steps", type=int, metavar="N", help="sampling steps of the upsampler")

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from composer_pl.cli.parser import seed_value
 from composer_pl.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def add_subject_arguments(
     )
     add("--data.split", dest="split", default="", help="part of it: val, val2014, ...")
     add("--conditions", metavar="A,B", help="these alone; default: all of the model")
-    add("--seed", type=int, default=0, help="of scenes and noise; picture i is always the same")
+    add("--seed", type=seed_value, default=0, help="of scenes and noise; it decides picture i")
     add(
         "--batch",
         type=int,
