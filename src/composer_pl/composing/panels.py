@@ -23,13 +23,13 @@ def part_panel(name: str, plugin: ConditionPlugin, value: Tensor, note: str = ""
 
 def decomposition_rows(
     decomposer: Decomposer,
-    photo: str | Path | Image.Image,
+    picture: str | Path | Image.Image,
     parts: Parts,
     missing: Mapping[str, Exception] | None = None,
 ) -> list[list[Panel]]:
-    """The photo, its parts, and a word on each condition that could not be extracted."""
-    source = decomposer.source(photo)[0].cpu()
-    panels = [Panel(title="photo", content=(source + 1) / 2)]
+    """A picture, its parts, and a word on each condition that could not be extracted."""
+    source = decomposer.source(picture)[0].cpu()
+    panels = [Panel(title="picture", content=(source + 1) / 2)]
     for name, plugin in decomposer.plugins.items():
         if name in parts:
             panels.append(part_panel(name, plugin, parts[name], parts.notes[name]))
