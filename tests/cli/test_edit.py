@@ -110,6 +110,9 @@ def test_a_change_can_be_confined_to_a_box(folder):
     [
         ("variaton", ["a.png"], "did you mean 'variation'"),
         ("variation", ["a.png", "--keep", "skech"], "did you mean 'sketch'"),
+        ("variation", ["a.png", "--keep", "none,sketch"], "found none and sketch"),
+        ("variation", ["a.png", "--keep", ""], "or none alone for no part, found no name"),
+        ("translation", ["a.png", "a", "--keep", ","], "found no name"),
         ("variation", ["absent.png"], "absent.png"),
         ("variation", ["notes.txt"], "notes.txt"),
         ("variation", ["a.png", "--with", "conditions.depth=2"], "depth"),

@@ -107,6 +107,27 @@ def test_a_picture_is_reconfigured_and_inverted_from_the_command_line(folder):
 
 
 @pytest.mark.parametrize(
+    ("task", "arguments", "before", "after"),
+    [
+        ("variation", [], set(), set()),
+        ("reconfiguration", ["--give", "caption=a bee"], set(), {"caption"}),
+        ("translation", ["a bee"], set(), {"caption"}),
+    ],
+)
+def test_a_task_can_be_told_to_keep_nothing(folder, task, arguments, before, after):
+    assert edit(task, "a.png", *arguments, "--keep", "none", "-n", "1") == 0
+    drawing = read_record("out/000.png").drawing
+    assert (set(drawing.against), set(drawing.parts)) == (before, after)
+
+
+def test_nothing_of_what_a_picture_was_walked_back_under_need_stay(folder):
+    before = ["--before", "sketch", "--before-caption", "a bee"]
+    assert edit("inversion", "a.png", *before, "--after", "none", "--caption", "") == 0
+    drawing = read_record("out/000.png").drawing
+    assert (set(drawing.against), set(drawing.parts)) == ({"sketch", "caption"}, set())
+
+
+@pytest.mark.parametrize(
     ("task", "arguments", "message"),
     [
         ("region", ["a.png", "--mask", "other-mask.png"], "60 x 40 pixels, found 50 x 50"),

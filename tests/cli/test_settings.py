@@ -2,7 +2,10 @@
 
 import hashlib
 
-from composer_pl.cli.settings import identified, parse_settings
+import pytest
+
+from composer_pl.cli.settings import identified, parse_chosen, parse_settings
+from composer_pl.errors import UserInputError
 
 
 def test_a_file_is_told_by_name_and_digest_and_the_rest_as_it_is(tmp_path):
@@ -30,3 +33,20 @@ def test_the_same_file_in_another_place_is_told_alike(tmp_path):
         for place in ("a", "b")
     )
     assert one == other
+
+
+def test_parts_are_chosen_by_name_or_by_none():
+    assert parse_chosen(None, "--keep") is None, "not given: the default"
+    assert parse_chosen("none", "--keep") == parse_chosen(" none , ", "--keep") == []
+    assert parse_chosen("sketch, color,sketch", "--keep") == ["sketch", "color"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("", "no name"), (" , ", "no name"), ("sketch,none", "sketch and none")],
+)
+def test_what_chooses_parts_is_names_or_none(text, found):
+    with pytest.raises(UserInputError) as caught:
+        parse_chosen(text, "--keep")
+    assert str(caught.value).startswith(f"Reading --keep {text!r}: expected names of parts")
+    assert f"found {found}. Next: " in str(caught.value)

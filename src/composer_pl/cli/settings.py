@@ -11,10 +11,38 @@ from composer_pl.errors import UserInputError, nearest
 if TYPE_CHECKING:
     from composer_pl.plugin.api import ConditionPlugin
 
+NOTHING = "none"
+"""What options that choose parts take instead of names, to choose no part."""
+
 
 def parse_names(text: str) -> list[str]:
     """Split `a,b` into names, each once; blanks do not count."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def parse_chosen(text: str | None, option: str) -> list[str] | None:
+    """Names of parts that an option such as `--keep` chooses.
+
+    Args:
+        text: `a,b`, or `none` for no part; None where the option is not given.
+        option: Its name, for the message.
+
+    Returns:
+        The names, none of them for `none`; None where the option is not given.
+
+    Raises:
+        UserInputError: There is no name, or one beside `none`.
+    """
+    names = None if text is None else parse_names(text)
+    if names is None or names == [NOTHING]:
+        return None if names is None else []
+    if NOTHING in names or not names:
+        raise UserInputError(
+            f"Reading {option} {text!r}: expected names of parts, such as sketch,color, or "
+            f"{NOTHING} alone for no part, found {' and '.join(names) or 'no name'}. Next: write "
+            f"either, or leave {option} out."
+        )
+    return names
 
 
 def parse_settings(texts: Sequence[str], option: str = "--set") -> dict[str, dict[str, Any]]:

@@ -178,7 +178,10 @@ def test_outside_the_garment_the_person_is_unchanged(composer, photo, other):
 
 
 REFUSALS = {
-    "nothing kept": (lambda c, p, o: variation(c, p, keep=[]), "a part to keep"),
+    "all dropped": (
+        lambda c, p, o: variation(c, p, keep=["sketch"], drop=["sketch"]),
+        "a part to keep",
+    ),
     "no such part": (lambda c, p, o: variation(c, p, keep=["sketches"]), "it needs 'sketches'"),
     "strength": (lambda c, p, o: style(c, o, p, strength=1.5), r"in 0\.\.1, found 1\.5"),
     "shared": (

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="noise",
         help="begin with noise, or walk the picture back under its own palette (ddim, 50 steps)",
     )
-    add("--keep", default="", metavar="A,B", help="further parts of the picture, such as sketch")
+    add("--keep", metavar="A,B", help="further parts of the picture, such as sketch")
     add(
         "--keep-luma",
         action="store_true",
@@ -45,7 +45,7 @@ def recipe(args: argparse.Namespace) -> "SamplingRecipe":
 
 def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather intensity and palette."""
-    from composer_pl.cli.settings import parse_names
+    from composer_pl.cli.settings import parse_chosen
     from composer_pl.composing.tasks.colorization import colorization
 
     drawing = colorization(
@@ -53,7 +53,7 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
         args.picture,
         args.palette,
         route=args.route,
-        keep=parse_names(args.keep),
+        keep=parse_chosen(args.keep, "--keep") or [],
         keep_luma=args.keep_luma,
         settings=session.settings,
     )

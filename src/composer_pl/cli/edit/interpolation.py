@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("second", metavar="SECOND", help="another")
     add("--frames", type=int, default=8, help="how many, both ends included")
     add("--blend", default="", metavar="A,B", help="parts that change; default: all that is global")
-    add("--keep", default="", metavar="A,B", help="parts of FIRST that all frames have")
-    add("--keep-second", default="", metavar="A,B", help="parts of SECOND that all frames have")
+    add("--keep", metavar="A,B", help="parts of FIRST that all frames have")
+    add("--keep-second", metavar="A,B", help="parts of SECOND that all frames have")
     add("--first-caption", default="", metavar="TEXT", help="goes with FIRST")
     add("--second-caption", default="", metavar="TEXT", help="goes with SECOND")
     add("--straight", action="store_true", help="no arcs and no transport of palettes")
@@ -47,7 +47,7 @@ def recipe(args: argparse.Namespace) -> "SamplingRecipe":
 
 def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather both ends; one drawing a frame."""
-    from composer_pl.cli.settings import parse_names
+    from composer_pl.cli.settings import parse_chosen, parse_names
     from composer_pl.composing.film import check_film, strip, write_film
     from composer_pl.composing.tasks.interpolation import blended_by_default, interpolation
     from composer_pl.files import replacing
@@ -58,7 +58,8 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
         # Pictures inside of a photo come at its size, which is looked at when they are written.
         size = None if args.inside else (width * composer.factor, height * composer.factor)
         check_film(Path(f"film.{args.film}"), args.seconds, picture=size, rows=settings.n)
-    keep, keep_second = parse_names(args.keep), parse_names(args.keep_second)
+    keep = parse_chosen(args.keep, "--keep") or []
+    keep_second = parse_chosen(args.keep_second, "--keep-second") or []
     blend = parse_names(args.blend) or [
         name for name in blended_by_default(composer) if name not in (*keep, *keep_second)
     ]

@@ -20,11 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--before-caption", default="", metavar="TEXT", help="words that are true of it")
     add(
         "--after",
-        default="",
         metavar="A,B",
-        help="its parts to draw under; default: those of --before",
+        help="its parts to draw under, or none; default: those of --before",
     )
-    add("--caption", default="", help="words to draw under; default: those of --before-caption")
+    add("--caption", help='words to draw under, "" for none; default: those of --before-caption')
     add(
         "--give",
         action="append",
@@ -43,20 +42,21 @@ def recipe(args: argparse.Namespace) -> "SamplingRecipe":
 
 def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather both sets."""
-    from composer_pl.cli.settings import parse_names
+    from composer_pl.cli.settings import parse_chosen, parse_names
     from composer_pl.composing.parts import Parts
     from composer_pl.composing.tasks.frame import captioned
     from composer_pl.composing.tasks.inversion import TASK, inversion
 
     names = parse_names(args.before)
-    others = parse_names(args.after) or names
+    after = parse_chosen(args.after, "--after")
+    others = names if after is None else after
     wanted = list(dict.fromkeys([*names, *others]))
     own = session.parts(args.picture, wanted) if wanted else Parts({})
-    before, after = own.only(*names), own.only(*others)
+    before, parts = own.only(*names), own.only(*others)
     if args.before_caption:
         before = before | captioned(session.composer, args.before_caption, task=TASK)
-    if words := args.caption or args.before_caption:
-        after = after | captioned(session.composer, words, task=TASK)
-    after = after | session.given("--give", args.give)
-    drawing = inversion(session.composer, args.picture, before, after, settings=session.settings)
+    if words := args.before_caption if args.caption is None else args.caption:
+        parts = parts | captioned(session.composer, words, task=TASK)
+    parts = parts | session.given("--give", args.give)
+    drawing = inversion(session.composer, args.picture, before, parts, settings=session.settings)
     return Plan(drawings=[drawing], sources=[args.picture])

@@ -26,10 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--keep",
-        default="",
         metavar="A,B",
-        help="its other parts that hold before and after; default: beside an edited map all that "
-        "is global, beside an edited palette the maps",
+        help="its other parts that hold before and after, or none; default: beside an edited map "
+        "all that is global, beside an edited palette the maps",
     )
     add("--caption", default="", help="words that are true of it before and after")
 
@@ -43,7 +42,7 @@ def recipe(args: argparse.Namespace) -> "SamplingRecipe":
 
 def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather the edited parts, invert under the picture's own."""
-    from composer_pl.cli.settings import parse_names
+    from composer_pl.cli.settings import parse_chosen
     from composer_pl.composing.panels import part_panel
     from composer_pl.composing.tasks.reconfiguration import reconfiguration
 
@@ -51,7 +50,7 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
         session.composer,
         args.picture,
         session.given("--give", args.give),
-        keep=parse_names(args.keep) or None,
+        keep=parse_chosen(args.keep, "--keep"),
         caption=args.caption,
         settings=session.settings,
     )

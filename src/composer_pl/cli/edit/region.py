@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MASK",
         help="a picture of its size, white where to edit; or a box top,left,bottom,right in shares",
     )
-    add("--keep", default="", metavar="A,B", help="its parts that hold inside as well")
+    add("--keep", metavar="A,B", help="its parts that hold inside as well")
     add("--caption", default="", help="what the region is to show, or the whole with it")
     add("--from", dest="source", default="", metavar="OTHER", help="a picture to take parts of")
     add("--take", default="", metavar="A,B", help="parts of --from; default: all that is global")
@@ -45,7 +45,7 @@ def recipe(args: argparse.Namespace) -> "SamplingRecipe":
 
 def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather the parts that the region is to have."""
-    from composer_pl.cli.settings import parse_names
+    from composer_pl.cli.settings import parse_chosen, parse_names
     from composer_pl.composing.parts import Parts
     from composer_pl.composing.tasks.frame import captioned
     from composer_pl.composing.tasks.interpolation import blended_by_default
@@ -68,7 +68,7 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
         composer,
         args.picture,
         args.mask,
-        keep=parse_names(args.keep),
+        keep=parse_chosen(args.keep, "--keep") or [],
         parts=parts | session.given("--give", args.give),
         closely=args.closely,
         soft=args.soft,

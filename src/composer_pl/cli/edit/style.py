@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--styles", default="semantics", metavar="A,B", help="parts that make the style")
     add(
         "--contents",
-        default="",
         metavar="A,B",
-        help="parts that make the content; default: depth,sketch as far as the model has them",
+        help="parts that make the content, or none; default: depth,sketch as far as the model has "
+        "them",
     )
 
 
@@ -35,7 +35,7 @@ def recipe(args: argparse.Namespace) -> "SamplingRecipe":
 
 def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather style and content."""
-    from composer_pl.cli.settings import parse_names
+    from composer_pl.cli.settings import parse_chosen, parse_names
     from composer_pl.composing.tasks.style import style
 
     drawing = style(
@@ -44,7 +44,7 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
         args.content,
         strength=args.strength,
         styles=parse_names(args.styles),
-        contents=parse_names(args.contents) or None,
+        contents=parse_chosen(args.contents, "--contents"),
         settings=session.settings,
     )
     return Plan(drawings=[drawing], sources={"style": args.look, "content": args.content})

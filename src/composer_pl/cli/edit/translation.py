@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--before", default="", metavar="CAPTION", help="what it is now, in words")
     add(
         "--keep",
-        default="",
         metavar="A,B",
-        help="content to keep; default: sketch,depth,instances as far as the model has them",
+        help="content to keep, or none; default: sketch,depth,instances as far as the model has "
+        "them",
     )
     add(
         "--route",
@@ -41,7 +41,7 @@ def recipe(args: argparse.Namespace) -> "SamplingRecipe":
 
 def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather content and caption."""
-    from composer_pl.cli.settings import parse_names
+    from composer_pl.cli.settings import parse_chosen
     from composer_pl.composing.tasks.translation import translation
 
     drawing = translation(
@@ -49,7 +49,7 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
         args.picture,
         args.caption,
         before=args.before,
-        keep=parse_names(args.keep) or None,
+        keep=parse_chosen(args.keep, "--keep"),
         route=args.route,
         settings=session.settings,
     )

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("person", metavar="PERSON", help="a photo")
     add("garment", metavar="GARMENT", help="a photo or parts.safetensors of the garment alone")
     add("--mask", required=True, metavar="M", help="where the person's garment is: white is inside")
-    add("--keep", default="", metavar="A,B", help="parts of the person that hold inside as well")
+    add("--keep", metavar="A,B", help="parts of the person that hold inside as well")
 
 
 def recipe(args: argparse.Namespace) -> "SamplingRecipe":
@@ -29,7 +29,7 @@ def recipe(args: argparse.Namespace) -> "SamplingRecipe":
 
 def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather the garment; keep the rest of the person."""
-    from composer_pl.cli.settings import parse_names
+    from composer_pl.cli.settings import parse_chosen
     from composer_pl.composing.tasks.tryon import tryon
 
     drawing = tryon(
@@ -37,7 +37,7 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
         args.person,
         args.garment,
         args.mask,
-        keep=parse_names(args.keep),
+        keep=parse_chosen(args.keep, "--keep") or [],
         settings=session.settings,
     )
     return Plan(drawings=[drawing], sources={"person": args.person, "garment": args.garment})

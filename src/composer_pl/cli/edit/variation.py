@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The task's own options."""
     parser.add_argument("picture", metavar="PICTURE", help="a photo or parts.safetensors")
     parser.add_argument(
-        "--keep", default="", metavar="A,B", help="parts to keep; default: all but pixels"
+        "--keep", metavar="A,B", help="parts to keep, or none; default: all but pixels"
     )
     parser.add_argument("--drop", default="", metavar="A,B", help="parts to leave out of those")
     parser.add_argument("--caption", default="", help="text that goes with the picture")
@@ -31,10 +31,10 @@ def recipe(args: argparse.Namespace) -> "SamplingRecipe":
 
 def plan(args: argparse.Namespace, session: Session) -> Plan:
     """Gather the parts."""
-    from composer_pl.cli.settings import parse_names
+    from composer_pl.cli.settings import parse_chosen, parse_names
     from composer_pl.composing.tasks.variation import variation
 
-    keep = parse_names(args.keep) or None
+    keep = parse_chosen(args.keep, "--keep")
     drawing = variation(
         session.composer,
         session.parts(args.picture, keep, caption=args.caption),

@@ -26,22 +26,23 @@ def variation(
     Args:
         composer: The model.
         picture: What is varied.
-        keep: Parts to keep; None keeps all but `PIXELS`, which leave nothing to chance.
+        keep: Parts to keep, perhaps none; None keeps all but `PIXELS`, which leave nothing to
+            chance.
         drop: Parts to leave out of those.
         caption: Text that goes with the picture.
         settings: See there.
 
     Raises:
-        UserInputError: Nothing is kept, or the source lacks a part.
+        UserInputError: All that is kept is dropped again, or the source lacks a part.
         TaskNeedsError: The model does not know a part.
     """
     parts = parts_of(composer, picture, keep, task=TASK, caption=caption, seed=settings.seed)
     if keep is None:
         parts = parts.drop(*(name for name in PIXELS if name in parts and name not in drop))
     parts = parts.drop(*drop)
-    if not parts:
+    if not parts and (keep is None or len(keep)):
         raise UserInputError(
             "Editing by variation: expected a part to keep, found none. Next: name at least one "
-            f"of {', '.join(composer.names)}."
+            f"of {', '.join(composer.names)}; to keep nothing, say so (--keep none)."
         )
     return drawing_of(settings, parts, task=TASK)
