@@ -52,6 +52,12 @@ def test_parts_of_two_photos_are_composed(folder, capsys):
     torch.testing.assert_close(kept["mean"], torch.tensor([1.0, -1.0, -1.0]))
 
 
+def test_nothing_of_a_photo_is_kept_when_told(folder, capsys):
+    assert compose("--from", "a.png", "--keep", "none", "-n", "1") == 0
+    assert "1 pictures from nothing" in capsys.readouterr().out
+    assert Parts.load("out/parts.safetensors") == Parts({})
+
+
 def test_decomposed_parts_are_composed_again(folder):
     assert main(["decompose", "a.png", "b.png", "--out", "parts", "--ckpt", "model"]) == 0
     assert (folder / "parts" / "b" / "sheet.png").exists()
@@ -82,11 +88,17 @@ def test_a_broken_photo_does_not_stop_the_others(folder, capsys):
         (["--size", "²x16"], "such as 64x96"),
         (["-n", "0"], "n must be at least 1"),
         (["-n", "1000000000"], "at most 10000"),
-        (["--from", "a.png", "--keep", ","], "names nothing"),
+        (["--from", "a.png", "--keep", ","], "or none alone for no part, found no name"),
+        (["--from", "a.png", "--keep", "none,grey"], "found none and grey"),
         (["--from", "a.png", "--keep", "depth"], "use a model that was trained with it"),
         (["--from", "a.png", "--keep", "mean", "--against", "meen"], "did you mean 'mean'"),
         (["--against-give", "mean"], "expected NAME=VALUE"),
-        (["--guidance", "nan"], "guidance must be a finite number"),
+        (["--guidance", "nan"], "guidance must be a number in -1000..1000, found nan"),
+        (["--guidance=-1e9"], "found -1000000000.0"),
+        (["--with", "conditions.grey=-1e9", "--from", "a.png"], "weight of a condition"),
+        (["--with", "conditions.grey=.inf", "--from", "a.png"], "found inf"),
+        (["--seed", "12345678901234567890123"], "--seed: expected a whole number from -9223372036"),
+        (["--seed", "one"], "found 'one'"),
         (["--eta", "5", "--sampler", "ddim"], "eta must be in 0..1"),
         (["--device", "gpu"], "Choosing the device"),
         (["--set", "grey"], "expected NAME.ARG=VALUE"),

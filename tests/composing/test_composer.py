@@ -169,6 +169,8 @@ def test_a_value_by_hand_becomes_a_part(composer):
         (lambda c: c.compose(Parts({}), n=10**9), UserInputError, "at most 10000"),
         (lambda c: c.compose(Parts({}), size=(16, 10**6)), UserInputError, "multiples of 2 up to"),
         (lambda c: c.compose(Parts({}), n=0), UserInputError, "n must be at least 1"),
+        (lambda c: c.compose(Parts({}), seed=2**63), UserInputError, "found one of 19 digits"),
+        (lambda c: c.compose(Parts({}), seed=-(10**22)), UserInputError, "found one of 23 digits"),
         (lambda c: c.compose(Parts({}), size=(17, 16)), UserInputError, "multiples"),
         (lambda c: c.compose(Parts({}), against=("mean",)), UserInputError, "no condition 'mean'"),
         (lambda c: c.decompose("absent.png"), UserInputError, "absent.png"),

@@ -11,6 +11,7 @@ from composer_pl.cli.gathering import (
     tell_progress,
     upsampling_recipe,
 )
+from composer_pl.cli.parser import seed_value
 from composer_pl.cli.recipe_options import add_recipe_arguments, recipe_from_options
 
 HELP = "Compose new pictures from parts of several photos, a caption, colours, drawings."
@@ -48,7 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a photo or parts.safetensors; without a --keep all of it is kept",
     )
     parser.add_argument(
-        "--keep", dest="keep", action=_Ordered, metavar="A,B", help="what to keep of that --from"
+        "--keep",
+        dest="keep",
+        action=_Ordered,
+        metavar="A,B",
+        help="what to keep of that --from; none for nothing",
     )
     parser.add_argument("--caption", default="", help="a text")
     parser.add_argument(
@@ -67,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-n", type=int, default=4, help="how many pictures")
     parser.add_argument(
-        "--seed", type=int, default=0, help="picture i of a seed is always the same"
+        "--seed", type=seed_value, default=0, help="picture i of a seed is always the same"
     )
     add_recipe_arguments(parser)
     parser.add_argument(
@@ -95,12 +100,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Gather the parts, sample, write pictures, a sheet and the parts."""
+    from composer_pl.cli.drawn import drawn
     from composer_pl.cli.output import check_output, writing
     from composer_pl.cli.settings import parse_names, parse_settings
     from composer_pl.composing.composer import Composer
-    from composer_pl.composing.drawing import Drawing, make
+    from composer_pl.composing.drawing import Drawing
     from composer_pl.composing.panels import as_tensor, composition_rows
-    from composer_pl.composing.record import write_pictures
     from composer_pl.errors import UserInputError
     from composer_pl.files import replacing
     from composer_pl.models.tiling import Tiling
@@ -139,24 +144,22 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         size=size,
     )
-    made = make(composer, drawing, progress=tell_progress if sys.stderr.isatty() else None)
+    progress = tell_progress if sys.stderr.isatty() else None
+    (made,) = drawn(out, composer, [drawing], progress=progress)
     pictures = made.pictures
     shown = [as_tensor(picture) for picture in pictures[:MOST_ON_SHEET]]
     longest = max(pictures[0].size)
     cell = longest * round(_CELL / longest) or _CELL  # whole multiples keep pixels square
     sheet = contact_sheet(composition_rows(parts, composer.model.plugins, shown), cell=cell)
-    with writing(out):
-        write_pictures(out, made, composer)
-        parts.save(out / "parts.safetensors")
-        with replacing(out / "sheet.png") as path:
-            sheet.save(path)
+    with writing(out), replacing(out / "sheet.png") as path:
+        sheet.save(path)
     print(f"{out / 'sheet.png'}: {len(pictures)} pictures from {', '.join(parts) or 'nothing'}")
     return 0
 
 
 def _pairs(sources: Sequence[tuple[str, str]]) -> list[tuple[str, list[str] | None]]:
     """[(from, a), (keep, x), ...] -> [(a, [x, ...]), ...]; None keeps all."""
-    from composer_pl.cli.settings import parse_names
+    from composer_pl.cli.settings import parse_chosen
     from composer_pl.errors import UserInputError
 
     pairs: list[tuple[str, list[str] | None]] = []
@@ -168,13 +171,8 @@ def _pairs(sources: Sequence[tuple[str, str]]) -> list[tuple[str, list[str] | No
                 f"Reading the options of compose: --keep {value} must follow its own --from. "
                 f"Next: write --from PHOTO --keep {value}."
             )
-        elif not (names := parse_names(value)):
-            raise UserInputError(
-                f"Reading the options of compose: --keep of {pairs[-1][0]} names nothing. Next: "
-                f"name what to keep, as in --keep sketch,color, or leave that --from out."
-            )
         else:
-            pairs[-1] = (pairs[-1][0], names)
+            pairs[-1] = (pairs[-1][0], parse_chosen(value, "--keep"))
     return pairs
 
 

@@ -82,6 +82,7 @@ class Cascade:
         parts: Parts,
         *,
         seed: int,
+        first: int = 0,
         recipe: SamplingRecipe | None = None,
         level: float | None = None,
         tiling: Tiling | None = None,
@@ -93,6 +94,7 @@ class Cascade:
             pictures: In [-1, 1].
             parts: Those that an upsampler knows are given to it.
             seed: Of the noise; each stage draws its own.
+            first: Number of the first picture among those of the seed.
             recipe: How every stage samples; None takes the default.
             level: Noise level of the small pictures; None takes each model's own.
             tiling: Work tile by tile, in little memory; None works on whole pictures.
@@ -111,7 +113,7 @@ class Cascade:
             self.upsamplers,
             pictures.to(self.device),
             recipe or UPSAMPLING,
-            keys=sample_keys(seed, len(pictures)),
+            keys=sample_keys(seed, len(pictures), first=first),
             tilings=tiling,
             level=level,
             values=values,

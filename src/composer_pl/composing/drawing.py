@@ -1,12 +1,13 @@
 """`Drawing`: everything but the model that pictures are made from; every task comes down to one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from composer_pl.composing.batches import Batch
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.luma import with_luma
 from composer_pl.composing.parts import Parts
@@ -78,7 +79,34 @@ def make(
     Raises:
         UserInputError: Something of it is not usable with this model; see `Composer.compose`.
     """
-    pictures = composer.compose(
+    batches = make_batches(composer, drawing, progress=progress)
+    return Made(pictures=[one for _, pictures in batches for one in pictures], drawing=drawing)
+
+
+def make_batches(
+    composer: Composer,
+    drawing: Drawing,
+    *,
+    holding: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Batch]:
+    """What `make` makes, each batch of pictures as soon as it is finished.
+
+    Args:
+        composer: The model.
+        drawing: What to make.
+        holding: Begin with the batch that holds the picture of this number.
+        progress: Called with (finished steps, all steps).
+
+    Yields:
+        Number of the first picture of a batch, and its pictures.
+
+    Raises:
+        UserInputError: See `make`.
+    """
+    background, inside, place = drawing.background, drawing.inside, drawing.place
+    luma = None if drawing.luma is None else levels(drawing.luma).float() / 255  # as recorded
+    batches = composer.batches(
         drawing.parts,
         n=drawing.n,
         seed=drawing.seed,
@@ -88,13 +116,12 @@ def make(
         upsampling=drawing.upsampling,
         tiling=drawing.tiling,
         noise=drawing.noise,
+        holding=holding,
         progress=progress,
     )
-    luma = drawing.luma
-    if luma is not None:
-        luma = levels(luma).float() / 255  # as it is recorded
-        pictures = [with_luma(picture, luma) for picture in pictures]
-    if drawing.background is not None or drawing.inside is not None:
-        background, inside, place = drawing.background, drawing.inside, drawing.place
-        pictures = [composited(picture, background, inside, place) for picture in pictures]
-    return Made(pictures=pictures, drawing=drawing)
+    for first, pictures in batches:
+        if luma is not None:
+            pictures = [with_luma(picture, luma) for picture in pictures]
+        if background is not None or inside is not None:
+            pictures = [composited(picture, background, inside, place) for picture in pictures]
+        yield first, pictures

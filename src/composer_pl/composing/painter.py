@@ -1,6 +1,6 @@
 """`Painter`: pictures from parts, by a base model and the upsamplers behind it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from composer_pl.composing.batches import Batch, Request, finished_batches, small_batches
 from composer_pl.composing.cascade import Cascade
 from composer_pl.composing.decomposer import Decomposer
 from composer_pl.composing.enlarging import small_pictures
@@ -20,8 +21,9 @@ from composer_pl.composing.values import model_values
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
-from composer_pl.models.sampling import invert, sample, sample_keys, starting_noise
+from composer_pl.models.sampling import invert, sample_keys, starting_noise
 from composer_pl.models.tiling import Tiling
+from composer_pl.models.upsampling import UPSAMPLING
 from composer_pl.sheet import to_pil
 
 
@@ -96,33 +98,42 @@ class Painter:
             UserInputError: `n`, `size`, `recipe`, `noise` or `against` is not usable, or the model
                 answers NaN.
         """
-        recipe = recipe or SamplingRecipe()
-        work = recipe.steps * -(-n // recipe.max_batch)
-        total = work + self.cascade.work(n, upsampling)
+        batches = self.batches(
+            parts, n=n, seed=seed, recipe=recipe, size=size, against=against,
+            upsampling=upsampling, tiling=tiling, noise=noise, progress=progress,
+        )  # fmt: skip
+        return [picture for _, pictures in batches for picture in pictures]
 
-        def report(step: int, done: int) -> None:
-            if progress is not None:
-                progress(done + step, total)
+    def batches(
+        self,
+        parts: Parts,
+        *,
+        n: int = 1,
+        seed: int = 0,
+        recipe: SamplingRecipe | None = None,
+        size: tuple[int, int] | None = None,
+        against: Parts | Sequence[str] = (),
+        upsampling: SamplingRecipe | None = None,
+        tiling: Tiling | None = None,
+        noise: Float[Tensor, "#n 3 h w"] | None = None,
+        holding: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[Batch]:
+        """The pictures of `compose`, the same to the bit, each batch as soon as it is finished.
 
-        pictures = self.draw(
-            parts,
-            n=n,
-            seed=seed,
-            recipe=recipe,
-            size=size,
-            against=against,
-            noise=noise,
-            progress=lambda step, _: report(step, 0),
-        )
-        larger = self.cascade.enlarge(
-            pictures,
-            parts,
-            seed=seed,
-            recipe=upsampling,
+        They come with the number of the first one of a batch, and begin with the batch that holds
+        the picture of number `holding`. All else is as `compose` says.
+        """
+        request = self._request(parts, n, seed, recipe, size, against, noise)
+        return finished_batches(
+            self.model,
+            self.cascade,
+            request,
+            upsampling=upsampling or UPSAMPLING,
             tiling=tiling,
-            progress=lambda step, _: report(step, work),
+            holding=holding,
+            progress=progress,
         )
-        return [to_pil((picture + 1) / 2) for picture in larger]
 
     def draw(
         self,
@@ -137,9 +148,22 @@ class Painter:
         progress: Callable[[int, int], None] | None = None,
     ) -> Float[Tensor, "n 3 h w"]:
         """What the base model draws, in [-1, 1] on the CPU; see `compose`."""
-        side = self.side
-        height, width = size or (side, side)
-        check_request(self.model, self.cascade, n=n, size=(height, width))
+        request = self._request(parts, n, seed, recipe, size, against, noise)
+        return torch.cat(list(small_batches(self.model, request, progress=progress)))
+
+    def _request(
+        self,
+        parts: Parts,
+        n: int,
+        seed: int,
+        recipe: SamplingRecipe | None,
+        size: tuple[int, int] | None,
+        against: Parts | Sequence[str],
+        noise: Tensor | None,
+    ) -> Request:
+        """What is asked for, held against the model."""
+        height, width = size or (self.side, self.side)
+        check_request(self.model, self.cascade, n=n, size=(height, width), seed=seed)
         if not isinstance(against, Parts):
             names = (against,) if isinstance(against, str) else tuple(against)
             against = parts.only(*names)
@@ -149,18 +173,16 @@ class Painter:
         check_conditions(recipe, given=parts, known=self.names)
         if noise is not None:
             check_noise(noise, n, (height, width))
-        pictures = sample(
-            self.model,
-            model_values(self.model, parts, (height, width)),
-            recipe,
-            keys=sample_keys(seed, n),
-            size=(height, width),
+        return Request(
+            parts=parts,
+            values=model_values(self.model, parts, (height, width)),
             against=model_values(self.model, against, (height, width)),
+            recipe=recipe,
+            n=n,
+            seed=seed,
+            size=(height, width),
             noise=noise,
-            progress=progress,
         )
-        check_finite(pictures, "Composing a picture")
-        return pictures.cpu()
 
     def invert(
         self,

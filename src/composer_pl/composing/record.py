@@ -8,7 +8,7 @@ stranger's picture runs no code.
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,25 +62,34 @@ class Record:
 
 
 def write_pictures(out: Path, made: Made, composer: Composer, *, first: int = 0) -> list[Path]:
+    """Write all pictures of a drawing; see `write_each`."""
+    return list(write_each(out, made, composer, first=first))
+
+
+def write_each(
+    out: Path, made: Made, composer: Composer, *, first: int = 0, index: int = 0
+) -> Iterator[Path]:
     """Write pictures as `000.png` and so on, each with its record.
 
     Args:
         out: Folder that exists.
         made: The pictures and their drawing.
         composer: Whose pictures they are.
-        first: Number of the first one.
+        first: Number of the first file.
+        index: Which of the drawing's pictures the first one is.
+
+    Yields:
+        Each file when it is whole.
     """
     drawing = replace(made.drawing, recipe=_self_contained(made.drawing.recipe))
     models = composer.identity
     machine = machine_facts(composer.model.plugins, drawing.parts, composer.device)
-    paths = []
-    for index, picture in enumerate(made.pictures):
-        record = Record(drawing=drawing, index=index, models=models, machine=machine)
-        path = out / f"{first + index:03d}.png"
+    for number, picture in enumerate(made.pictures):
+        record = Record(drawing=drawing, index=index + number, models=models, machine=machine)
+        path = out / f"{first + number:03d}.png"
         with replacing(path) as temporary:
             picture.save(temporary, "PNG", pnginfo=record_chunks(record))
-        paths.append(path)
-    return paths
+        yield path
 
 
 def read_record(path: str | Path) -> Record:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from composer_pl.composing.composer import Composer
-from composer_pl.composing.drawing import make
+from composer_pl.composing.drawing import make_batches
 from composer_pl.composing.identity import machine_facts
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.record import Record, record_chunks, summary
@@ -54,12 +54,13 @@ def rewrite(record: Record, composer: Composer, path: Path) -> list[str]:
     drawing = record.drawing
     # Facts of extraction were held against this very model when the picture was made.
     trusted = {side: Parts(dict(getattr(drawing, side))) for side in ("parts", "against")}
-    made = make(composer, replace(drawing, **trusted))
+    batches = make_batches(composer, replace(drawing, **trusted), holding=record.index)
+    first, pictures = next(batches)
     machine = machine_facts(composer.model.plugins, drawing.parts, composer.device)
     # Where it lay is of no concern to the picture: the record keeps what it said.
     again = replace(record, machine=machine)
     with replacing(path) as temporary:
-        made.pictures[record.index].save(temporary, "PNG", pnginfo=record_chunks(again))
+        pictures[record.index - first].save(temporary, "PNG", pnginfo=record_chunks(again))
     before, now = _flat(record.machine), _flat(machine)
     return [
         f"{key}: {before.get(key)} then, {now.get(key)} now"

@@ -20,9 +20,16 @@ from composer_pl.randomness import derive_key, keyed_normal
 from composer_pl.types import ConditionSignals
 
 
-def sample_keys(seed: int, count: int) -> Int[Tensor, " b"]:
-    """Keys of `count` pictures of one seed: picture i is the same however many are asked for."""
-    return torch.tensor([derive_key(seed, "picture", i) for i in range(count)], dtype=torch.int64)
+def sample_keys(seed: int, count: int, *, first: int = 0) -> Int[Tensor, " b"]:
+    """Keys of `count` pictures of one seed: picture i is the same however many are asked for.
+
+    Args:
+        seed: The seed.
+        count: How many.
+        first: Number i of the first of them.
+    """
+    numbers = range(first, first + count)
+    return torch.tensor([derive_key(seed, "picture", i) for i in numbers], dtype=torch.int64)
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from composer_pl.cli.parser import seed_value
 from composer_pl.cli.recipe_options import add_recipe_arguments, recipe_from_options
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, task: ModuleType) -> N
     add("--out", required=True, metavar="DIR", help="folder to write to")
     pictures = getattr(task, "PICTURES", 4)
     add("-n", type=int, default=pictures, help=f"how many pictures; default: {pictures}")
-    add("--seed", type=int, default=0, help="picture i of a seed is always the same")
+    add("--seed", type=seed_value, default=0, help="picture i of a seed is always the same")
     add_recipe_arguments(parser)
     add(
         "--set",
@@ -118,12 +119,11 @@ def add_common_arguments(parser: argparse.ArgumentParser, task: ModuleType) -> N
 
 def run_task(task: ModuleType, args: argparse.Namespace) -> int:
     """Load, plan, draw, and write pictures, parts and a sheet."""
+    from composer_pl.cli.drawn import drawn
     from composer_pl.cli.gathering import parse_size, tell_progress, upsampling_recipe
     from composer_pl.cli.output import check_output, writing
     from composer_pl.cli.settings import parse_settings
     from composer_pl.composing.composer import Composer
-    from composer_pl.composing.drawing import make
-    from composer_pl.composing.record import write_pictures
     from composer_pl.composing.tasks.frame import TaskSettings
     from composer_pl.composing.tasks.region import within
     from composer_pl.files import replacing
@@ -148,17 +148,13 @@ def run_task(task: ModuleType, args: argparse.Namespace) -> int:
     if region := getattr(args, "inside", None):
         picture = getattr(args, task.CONFINED)
         drawings = [within(composer, drawing, picture, region) for drawing in drawings]
-    made = [make(composer, drawing, progress=progress) for drawing in drawings]
+    made = drawn(out, composer, drawings, progress=progress)
     sheet = _sheet(composer, planned, made)
-    count = 0
     with writing(out):
-        for one in made:
-            write_pictures(out, one, composer, first=count)
-            count += len(one.pictures)
-        made[0].drawing.parts.save(out / "parts.safetensors")
         with replacing(out / "sheet.png") as path:
             sheet.save(path)
         more = planned.finish(out, made)
+    count = sum(len(one.pictures) for one in made)
     names = ", ".join(made[0].drawing.parts) or "nothing"
     print(
         f"{out / 'sheet.png'}: {count} pictures by {args.task} from {names}{more and f'; {more}'}"
