@@ -1,9 +1,10 @@
 """Run the composition experiment as planned in `README.md`: draw, judge, contrast, write.
 
-    python benchmarks/composition/score.py --arm A=FOLDER --arm B=FOLDER --judge JUDGE --out DIR
-        [--pictures 1440] [--steps 20] [--device cuda]
+    python benchmarks/composition/score.py --arm A=FOLDER --arm B=FOLDER --out DIR [--judge FILE]
+        [--pictures 1440] [--steps 20] [--device cuda | --bfloat16]
 
-Arms named "A/1" and "B/1" are short runs of another seed: reported beside, on the sets of `SHORT`.
+One arm alone is scored without contrasts; `--sets` draws some of the sets. Arms named "A/1" and
+"B/1" are short runs of another seed: reported beside, on the sets of `SHORT`.
 Cases, drawing and marks are `composer_pl.evaluation.composition`, which asks any model alone (the
 command `eval composition`); here are what arm B is for and the contrasts between arms.
 """
@@ -97,13 +98,16 @@ def run_composition(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arm", action="append", required=True, help="NAME=FOLDER")
-    parser.add_argument("--judge", type=Path, required=True)
+    parser.add_argument("--judge", type=Path, help="default: the shipped one")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=1440)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=2.0)
+    parser.add_argument("--sets", nargs="+", choices=SETTINGS, default=SETTINGS)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bfloat16", action="store_true", help="draw in bfloat16 on a CPU too")
     args = parser.parse_args()
+    torch.set_autocast_enabled("cpu", args.bfloat16)
     folders = dict(arm.split("=", 1) for arm in args.arm)
     models = {name: load_model(folder).to(args.device) for name, folder in folders.items()}
     composed = run_composition(
@@ -113,6 +117,7 @@ def main() -> None:
         device=args.device,
         pictures=args.pictures,
         recipe=SamplingRecipe(steps=args.steps, guidance=args.guidance, max_batch=360),
+        settings=args.sets,
     )
     write(composed, args.out)
     print(markdown(composed.facts))

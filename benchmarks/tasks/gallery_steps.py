@@ -13,7 +13,7 @@ from composer_pl.data.scenes.wording import with_article
 
 SEED = 2057
 """Of the scenes shown; no shipped model was trained on it, see `cli/demo_steps.py`."""
-PALETTE = "#7a1fa2:3,#f3e5f5:4,#4a148c"
+PALETTE = "#1f8a4c:1,#efe3c8:10,#c9b58a:4"
 TURNED = {
     "red": "blue", "blue": "yellow", "green": "purple", "yellow": "red", "purple": "green",
     "orange": "cyan", "cyan": "orange", "white": "red",

@@ -11,7 +11,8 @@ SCENE_SEED = 2057
 object is largest, chosen by that alone."""
 CAPTION = "a scene with a red sphere and a blue cube"
 PHOTO_CAPTION = "a cup of coffee on a wooden table"
-PALETTE = "#7a1fa2:3,#f3e5f5:4,#4a148c"
+PALETTE = "#1f8a4c:1,#efe3c8:10,#c9b58a:4"
+"""Weights are shares of the picture: a little green, the rest a light floor."""
 
 
 @dataclass(kw_only=True)
@@ -143,8 +144,9 @@ def model_steps(plan: Plan, captions: Sequence[str], edited: str, photo: bool) -
         made(
             "region",
             "Edit a region: everything outside the hole is kept, a new caption for the inside",
-            "--give", f"masking={plan.at('hole.png')}", "--caption", edited,
-            note="The demo itself cut the nearest object out of the first scene (hole.png).",
+            "--give", f"masking={plan.at('hole.png')}", "--caption", edited, "--against", "masking",
+            note="The demo itself cut the nearest object out of the first scene (hole.png). "
+            "--against masking: guidance exaggerates the caption, not the surroundings.",
         ),
     ]  # fmt: skip
     if plan.upsampler:
