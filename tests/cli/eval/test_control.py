@@ -193,8 +193,9 @@ def test_a_model_without_conditions_is_refused(folder, capsys):
 @pytest.mark.slow
 def test_the_shipped_model_obeys_and_a_blind_one_does_not(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    options = ["--ckpt", "scenes-64", "--out", "out", "--scenes", "6", "--steps", "4"]
-    options += ["--pairs", "0", "--again", "2", "--conditions", "color,sketch,intensity"]
+    options = ["--ckpt", "scenes-64", "--out", "out", "--scenes", "8", "--steps", "8"]
+    options += ["--guidance", "2", "--pairs", "0", "--again", "2"]
+    options += ["--conditions", "color,sketch,intensity"]
     assert main(["eval", "control", *options]) == 0
     found = {m.measure: m for m in read_measurements("out/results.jsonl")}
     for name, judge in (
