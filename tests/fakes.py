@@ -1,6 +1,8 @@
 """Tiny conditions for the tests of core: no weights, no library beside torch."""
 
+import numpy as np
 import torch
+from PIL import Image
 
 from composer_pl.plugin import (
     BackboneDims,
@@ -108,3 +110,10 @@ class FakeCaption(ConditionPlugin):
 
     def visualize(self, value):
         return [" ".join(f"{number:g}" for number in row) for row in value]
+
+
+def write_photos():
+    """Two photos in the working directory: a.png of noise, b.png of red."""
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save("a.png")
+    Image.new("RGB", (50, 50), "red").save("b.png")

@@ -1,6 +1,11 @@
-"""Sizes of the smallest model, shared by tests of several layers."""
+"""The smallest models, shared by tests of several layers."""
+
+import torch
 
 from composer_pl.backbones.unet import UNetConfig
+from composer_pl.composing.composer import Composer
+from composer_pl.diffusion.process import ProcessConfig
+from composer_pl.models.base import ComposerModel
 
 TINY = UNetConfig(
     channels=16,
@@ -32,3 +37,17 @@ UPSAMPLER = UNetConfig(
     resolution=32,
 )
 """An upsampler to 32 px: with a factor of 2 it fits `TINY`."""
+
+
+def filled(model, *, seed=0):
+    """A model with random weights: unlike a fresh one, its answers depend on its conditions."""
+    torch.manual_seed(seed)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def save_tiny(folder, plugins, config=TINY, *, seed=0):
+    """Write a model whose answers depend on its conditions."""
+    model = ComposerModel(config, ProcessConfig(prediction="v"), plugins)
+    Composer(filled(model, seed=seed)).save_pretrained(folder)

@@ -1,19 +1,15 @@
 """`decompose` and `compose` from the command line, and what they answer to mistakes."""
 
-import numpy as np
 import pytest
 import torch
-from fakes import FakeGlobal, FakeLocal
+from fakes import FakeGlobal, FakeLocal, write_photos
 from PIL import Image
-from tiny import TINY
+from tiny import save_tiny
 
 from composer_pl.cli import main
 from composer_pl.cli.decompose import folder_names
-from composer_pl.composing.composer import Composer
 from composer_pl.composing.parts import Parts
-from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import MissingWeightsError
-from composer_pl.models.base import ComposerModel
 
 pytestmark = pytest.mark.usefixtures("fake_plugins")
 
@@ -22,15 +18,8 @@ pytestmark = pytest.mark.usefixtures("fake_plugins")
 def folder(tmp_path, monkeypatch):
     """A model, two photos and a text file in the working directory."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    conditions = {"mean": FakeGlobal(), "grey": FakeLocal()}
-    model = ComposerModel(TINY, ProcessConfig(prediction="v"), conditions)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    Composer(model).save_pretrained("model")
-    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save("a.png")
-    Image.new("RGB", (50, 50), "red").save("b.png")
+    save_tiny("model", {"mean": FakeGlobal(), "grey": FakeLocal()})
+    write_photos()
     (tmp_path / "notes.txt").write_text("no picture")
     return tmp_path
 

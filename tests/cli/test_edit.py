@@ -5,18 +5,14 @@ import sys
 
 import numpy as np
 import pytest
-import torch
-from fakes import FakeCaption, FakeGlobal, FakeLocal
+from fakes import FakeCaption, FakeGlobal, FakeLocal, write_photos
 from PIL import Image
-from tiny import TINY
+from tiny import save_tiny
 
 from composer_pl.cli import main
 from composer_pl.cli.edit import TASKS
-from composer_pl.composing.composer import Composer
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.record import read_record
-from composer_pl.diffusion.process import ProcessConfig
-from composer_pl.models.base import ComposerModel
 
 pytestmark = pytest.mark.usefixtures("fake_plugins")
 
@@ -35,15 +31,8 @@ def folder(tmp_path, monkeypatch):
     """Two models, two photos and parts in the working directory."""
     monkeypatch.chdir(tmp_path)
     for name, known in (("model", list(CONDITIONS)), ("poor", ["sketch"])):
-        torch.manual_seed(0)
-        plugins = {condition: CONDITIONS[condition]() for condition in known}
-        model = ComposerModel(TINY, ProcessConfig(prediction="v"), plugins)
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.1)
-        Composer(model).save_pretrained(name)
-    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save("a.png")
-    Image.new("RGB", (50, 50), "red").save("b.png")
+        save_tiny(name, {condition: CONDITIONS[condition]() for condition in known})
+    write_photos()
     (tmp_path / "notes.txt").write_text("no picture")
     return tmp_path
 

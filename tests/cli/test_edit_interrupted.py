@@ -1,21 +1,17 @@
 """`edit` and `compose` ended too early: what was finished lies on the disk, whole."""
 
 import json
+from unittest.mock import DEFAULT, Mock
 
-import numpy as np
 import pytest
-import torch
-from fakes import FakeCaption, FakeGlobal, FakeLocal
+from fakes import FakeCaption, FakeGlobal, FakeLocal, write_photos
 from PIL import Image
-from tiny import TINY
+from tiny import save_tiny
 
 from composer_pl.cli import main
 from composer_pl.composing.batches import sample
-from composer_pl.composing.composer import Composer
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.record import TEXT
-from composer_pl.diffusion.process import ProcessConfig
-from composer_pl.models.base import ComposerModel
 
 pytestmark = pytest.mark.usefixtures("fake_plugins")
 
@@ -28,15 +24,9 @@ INTERPOLATION = ["edit", "interpolation", "a.png", "b.png", "--frames", "4"]
 def folder(tmp_path, monkeypatch):
     """A model and two photos in the working directory."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
     plugins = {"caption": FakeCaption(), "color": FakeGlobal(), "sketch": FakeLocal()}
-    model = ComposerModel(TINY, ProcessConfig(prediction="v"), plugins)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    Composer(model).save_pretrained("model")
-    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save("a.png")
-    Image.new("RGB", (50, 50), "red").save("b.png")
+    save_tiny("model", plugins)
+    write_photos()
     return tmp_path
 
 
@@ -46,15 +36,7 @@ def run(words, out):
 
 def ended_by(error, *, after):
     """The network, which ends with an error when it was asked for so many batches."""
-    calls = []
-
-    def draw(*arguments, **options):
-        calls.append(1)
-        if len(calls) > after:
-            raise error
-        return sample(*arguments, **options)
-
-    return draw
+    return Mock(wraps=sample, side_effect=[DEFAULT] * after + [error])
 
 
 def pictures(folder):
@@ -104,9 +86,9 @@ def test_ctrl_c_before_the_first_picture_makes_no_folder(folder, capsys, monkeyp
 def test_a_disk_that_fills_up_leaves_the_pictures_before(folder, capsys, monkeypatch):
     save, saved = Image.Image.save, []
 
-    def filling(picture, path, *arguments, **options):
+    def filling(picture, path, format, pnginfo):
         saved.append(path)
-        save(picture, path, *arguments, **options)
+        save(picture, path, format, pnginfo=pnginfo)
         if len(saved) == 4:
             raise OSError(28, "No space left on device")
 

@@ -5,15 +5,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from fakes import FakeCaption, FakeGlobal, FakeLocal
+from fakes import FakeCaption, FakeGlobal, FakeLocal, write_photos
 from PIL import Image
-from tiny import TINY
+from tiny import save_tiny
 
 from composer_pl.cli import main
-from composer_pl.composing.composer import Composer
 from composer_pl.composing.record import read_record
-from composer_pl.diffusion.process import ProcessConfig
-from composer_pl.models.base import ComposerModel
 
 pytestmark = pytest.mark.usefixtures("fake_plugins")
 
@@ -22,15 +19,9 @@ pytestmark = pytest.mark.usefixtures("fake_plugins")
 def folder(tmp_path, monkeypatch):
     """A model, two photos, a mask and a part in the working directory."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
     plugins = {"caption": FakeCaption(), "color": FakeGlobal(), "sketch": FakeLocal()}
-    model = ComposerModel(TINY, ProcessConfig(prediction="v"), plugins)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    Composer(model).save_pretrained("model")
-    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save("a.png")
-    Image.new("RGB", (50, 50), "red").save("b.png")
+    save_tiny("model", plugins)
+    write_photos()
     mask = Image.new("L", (60, 40))
     mask.paste(255, (30, 10, 50, 30))
     mask.save("mask.png")

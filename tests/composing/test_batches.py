@@ -1,10 +1,12 @@
 """Pictures batch by batch are those of one go, to the bit, from whichever batch on."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from fakes import FakeGlobal, FakeLocal
 from PIL import Image
-from tiny import TINY, UPSAMPLER
+from tiny import TINY, UPSAMPLER, filled
 
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.values import model_values
@@ -18,13 +20,6 @@ from composer_pl.sheet import to_pil
 
 V = ProcessConfig(prediction="v")
 COUNT, SIZE = 5, (16, 16)
-
-
-def filled(model):
-    torch.manual_seed(0)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    return model
 
 
 @pytest.fixture
@@ -95,18 +90,17 @@ def test_each_picture_begins_with_noise_of_its_own(base):
 
 
 def test_nothing_is_drawn_that_nobody_asks_for(base, monkeypatch):
-    calls = []
+    spy = Mock(wraps=sample)
+    monkeypatch.setattr("composer_pl.composing.batches.sample", spy)
 
-    def counted(*arguments, **options):
-        calls.append(len(options["keys"]))
-        return sample(*arguments, **options)
+    def counted():
+        return [len(call.kwargs["keys"]) for call in spy.call_args_list]
 
-    monkeypatch.setattr("composer_pl.composing.batches.sample", counted)
     composer = Composer(base)
     parts = composer.decompose(Image.new("RGB", (64, 64), "red"))
     batches = composer.batches(parts, n=COUNT, recipe=SamplingRecipe(steps=1, max_batch=2))
-    assert calls == []
+    assert counted() == []
     next(batches)
-    assert calls == [2]
+    assert counted() == [2]
     list(batches)
-    assert calls == [2, 2, 1]
+    assert counted() == [2, 2, 1]

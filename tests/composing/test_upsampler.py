@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from fakes import FakeGlobal, FakeLocal
 from PIL import Image
-from tiny import TINY, UPSAMPLER
+from tiny import TINY, UPSAMPLER, filled
 
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.parts import Parts
@@ -20,13 +19,6 @@ from composer_pl.models.upsampler import UpsamplerModel, UpsamplingConfig
 
 FAST = SamplingRecipe(steps=2)
 V = ProcessConfig(prediction="v")
-
-
-def filled(model):
-    torch.manual_seed(0)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    return model
 
 
 @pytest.fixture

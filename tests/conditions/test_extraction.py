@@ -172,11 +172,11 @@ def test_processes_of_one_number_fill_one_cache(tmp_path, monkeypatch):
     """Two machines share the folder, and both call their process 7."""
     save, rivals = np.save, []
 
-    def slow(file, value, **options):
+    def slow(file, value, allow_pickle):
         if not rivals:  # the other machine writes all samples while this one writes the first
             rivals.append(1)
             extract()
-        save(file, value, **options)
+        save(file, value, allow_pickle=allow_pickle)
 
     def extract():
         extraction = Extraction({"mean": FakeGlobal()}, value_size=(16, 16), cache_dir=tmp_path)

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from composer_pl.errors import UserInputError, nearest
-
-SEEDS = (-(2**63), 2**63 - 1)
-"""Least and largest seed: a number of 64 bits, which every record and generator holds."""
+from composer_pl.seeds import SEEDS
 
 
 def seed_value(text: str) -> int:

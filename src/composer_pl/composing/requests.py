@@ -10,13 +10,12 @@ from composer_pl.composing.mistakes import UnknownToModelError
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.seeds import SEEDS
 
 MAX_PICTURES = 10_000
 """Most pictures of one call; more are several calls with several seeds."""
 MAX_ENLARGEMENT = 16
 """Longest side of a picture as a multiple of the side that the model was trained at."""
-SEEDS = (-(2**63), 2**63 - 1)
-"""Least and largest seed: a number of 64 bits, which every record and generator holds."""
 
 
 def check_request(

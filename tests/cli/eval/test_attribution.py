@@ -1,9 +1,10 @@
 """`composer-pl eval attribution` on tiny models: the report, the numbers, and mistakes."""
 
 import pytest
-from eval_fakes import one_mistake, save_tiny
+from eval_fakes import one_mistake
 from fakes import FakeCaption, FakeGlobal, FakeLocal
 from PIL import Image
+from tiny import save_tiny
 
 from composer_pl.cli import main
 from composer_pl.evaluation.measurement import differences, read_measurements

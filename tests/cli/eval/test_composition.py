@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from eval_fakes import one_mistake, save_tiny
+from eval_fakes import one_mistake
 from fakes import FakeCaption, FakeGlobal, FakeLocal
 from PIL import Image
+from tiny import save_tiny
 
 from composer_pl.cli import main
 from composer_pl.data.scenes.export import ExportSettings, export_scenes

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from eval_fakes import one_mistake, save_tiny
+from eval_fakes import one_mistake
 from fakes import FakeCaption, FakeGlobal, FakeLocal, FakeRandom
 from PIL import Image
-from tiny import TINY
+from tiny import TINY, save_tiny
 
 from composer_pl.cli import main
 from composer_pl.composing.composer import Composer

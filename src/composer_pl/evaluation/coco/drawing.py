@@ -165,20 +165,10 @@ class CaptionArtist:
         if manner.prior is not None and prior is not None:
             words = self._values(self._words or extraction, prior.text, texts)
             values[prior.image] = sample_embeddings(prior, words, manner.prior, keys=keys)
-        kind = torch.device(composer.device).type
+        size, kind = (composer.side, composer.side), torch.device(composer.device).type
         with torch.autocast(kind, torch.bfloat16, enabled=manner.bfloat16):
-            pictures = self._enlarged(
-                sample(
-                    composer.model,
-                    values,
-                    manner.recipe,
-                    keys=keys,
-                    size=(composer.side, composer.side),
-                ),
-                values,
-                manner,
-                keys,
-            ).float()
+            pictures = sample(composer.model, values, manner.recipe, keys=keys, size=size)
+            pictures = self._enlarged(pictures, values, manner, keys).float()
         return (((pictures + 1) / 2).clamp(0, 1) * 255).round().byte().cpu()  # as `to_pil` does
 
     def _enlarged(
