@@ -18,8 +18,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from cascade_measures import PerceptualDistance, consistency, patch_distance, psnr, sharpness
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
+from torchvision.utils import save_image
 
 from composer_pl.models.cascade import upsample_in_stages
 from composer_pl.models.recipe import SamplingRecipe
@@ -31,10 +32,13 @@ from composer_pl.models.upsampling import upsample
 
 
 def read(folder: Path, side: int, count: int) -> Tensor:
-    """The first pictures of a folder, at a side, in [-1, 1]."""
+    """The largest squares of a folder's first pictures, at a side, in [-1, 1]."""
     pictures = []
-    for path in sorted(folder.glob("*.png"))[:count]:
-        image = Image.open(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+    paths = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg"))
+    for path in paths[:count]:
+        image = ImageOps.fit(
+            Image.open(path).convert("RGB"), (side, side), Image.Resampling.BICUBIC
+        )
         pictures.append(torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1)
     return torch.stack(pictures)
 
@@ -62,7 +66,7 @@ def quality(args: argparse.Namespace) -> dict[str, object]:
     """Measures of one upsampler and of bicubic interpolation on the same small pictures."""
     (side, path), *_ = args.stage
     model, distance = load(path), PerceptualDistance(args.weights)
-    truth = read(args.bank / "unseen-1024", int(side), args.pictures)
+    truth = read(args.photos or args.bank / "unseen-1024", int(side), args.pictures)
     low = smaller(truth, model.upsampling.factor)
     recipe = SamplingRecipe(steps=args.steps, guidance=1.0, max_batch=args.batch)
     tiling = Tiling(side=args.tile, overlap=args.tile // 4) if args.tile else None
@@ -77,6 +81,9 @@ def quality(args: argparse.Namespace) -> dict[str, object]:
         f"mean of {args.samples} samples": torch.stack(samples).mean(0),
         "bicubic": requantised(model.enlarge(low)),
     }
+    if args.sheet is not None:
+        shown = torch.cat([truth, rows["bicubic"], rows["model"]])
+        save_image((shown + 1) / 2, args.sheet, nrow=len(truth), padding=2)
     return {
         "side": int(side),
         "pictures": len(truth),
@@ -140,6 +147,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("quality", "memory"))
     parser.add_argument("--bank", type=Path, help="what render_scenes.py wrote")
+    parser.add_argument("--photos", type=Path, help="a folder of pictures in place of the bank's")
+    parser.add_argument("--sheet", type=Path, help="of `quality`: truth, bicubic, one sample")
     parser.add_argument("--weights", type=Path, help="table5_pidinet-small.safetensors")
     parser.add_argument(
         "--stage", nargs=2, action="append", required=True, metavar=("SIDE", "MODEL")

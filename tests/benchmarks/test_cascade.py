@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import measure_cascade
 import pytest
+import refine_stage
 import torch
 import torch.nn.functional as F
 from cascade_measures import consistency, patch_distance, psnr, sharpness
 from tiny import UPSAMPLER
+from torchvision.utils import save_image
 
 from composer_pl.diffusion.process import ProcessConfig
-from composer_pl.models.storage import save_model
+from composer_pl.models.storage import load_upsampler, save_model
 from composer_pl.models.upsampler import UpsamplerModel, UpsamplingConfig
 
 
@@ -65,3 +67,29 @@ def test_memory_is_told_of_the_whole_cascade(tmp_path, capsys):
     assert told["sides"] == [64, 128, 256]
     assert told["peak_gib"] >= told["peak_before_gib"] > 0
     assert (tmp_path / "out" / "cascade-0.png").exists()
+
+
+def test_photos_are_cut_to_squares(tmp_path):
+    wide = torch.zeros(3, 20, 60)
+    wide[:, :, 20:40] = 1  # the middle square is white
+    save_image(wide, tmp_path / "a.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    torch.testing.assert_close(measure_cascade.read(tmp_path, 20, 5), torch.ones(1, 3, 20, 20))
+
+
+def test_a_stage_goes_on_from_its_weights_with_less_noise(tmp_path):
+    start = UpsamplerModel(
+        replace(UPSAMPLER, resolution=32), ProcessConfig(prediction="v"), {}, UpsamplingConfig()
+    )
+    save_model(start, tmp_path / "start")
+    words = ["--start", str(tmp_path / "start"), "--seed", "6", "--scenes", "2", "--batch", "2"]
+    refine_stage.main([*words, "--seconds", "1", "--out", str(tmp_path)])
+    found = load_upsampler(tmp_path / "model")
+    assert found.upsampling == replace(start.upsampling, max_level=0.03, level=0.03)
+    moved = [
+        float((a - b).detach().abs().max())
+        for a, b in zip(found.parameters(), start.parameters(), strict=True)
+    ]
+    assert 0 < max(moved) < 0.5
+    told = json.loads((tmp_path / "curve.json").read_text())
+    assert told["settings"]["start"] == str(tmp_path / "start")

@@ -117,9 +117,20 @@ def _cut(pictures: Tensor, rows: Tensor, y: Tensor, x: Tensor, length: int) -> T
 
 
 def train(
-    model: UpsamplerModel, pairs: Pairs, *, seconds: float, batch: int, lr: float, desk: Desk
+    model: UpsamplerModel,
+    pairs: Pairs,
+    *,
+    seconds: float,
+    batch: int,
+    lr: float,
+    desk: Desk,
+    bfloat16: bool = False,
 ) -> tuple[dict[str, Tensor], list[tuple[int, float]]]:
-    """Train in place; the averaged weights in half precision on the CPU, and the curve."""
+    """Train in place, in bfloat16 on a GPU or where asked for.
+
+    Returns:
+        The averaged weights in half precision on the CPU, and the curve.
+    """
     device, cuda = desk.device, desk.device.type == "cuda"
     generator = torch.Generator(device).manual_seed(0)
     model.train().requires_grad_(True)
@@ -143,7 +154,7 @@ def train(
         level = torch.rand(batch, generator=generator, device=device) * model.upsampling.max_level
         eps = torch.randn(x_0.shape, generator=generator, device=device)
         noise = torch.randn(low.shape, generator=generator, device=device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=cuda):
+        with torch.autocast(device.type, torch.bfloat16, enabled=cuda or bfloat16):
             loss = model.loss(x_0, low, t, eps, level=level, low_noise=noise).mean()
         loss.backward()
         flat.gather(flat.gradients)
