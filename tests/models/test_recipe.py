@@ -66,6 +66,18 @@ def test_file_then_overrides_the_last_one_wins(tmp_path):
         ("conditions.sketch.start=0.9", None),
         ("conditions.sketch.wieght=1", "did you mean 'weight'?"),
         ("conditions=3", "conditions must be a mapping"),
+        ("conditions=[sketch]", "conditions must be a mapping from name to settings, found ['sk"),
+        ("conditions=", None),
+        ("conditions.sketch=[1]", "conditions.sketch.weight must be a number, found [1]"),
+        ("conditions.sketch.weight.x=1", "conditions.sketch.weight must be a number, found {"),
+        ("conditions.sketch.region=[a]", "conditions.sketch.region must be text, found ['a']"),
+        ("guidance=[3]", "guidance must be a number, found [3]"),
+        ("guidance={w: 3}", "guidance must be a number, found {'w': 3}"),
+        ("guidance.w=3", "guidance must be a number, found {'w': 3}"),
+        ("steps=[", "by --with 'steps=['"),
+        ("guidance={", "by --with 'guidance={': expected NAME=VALUE"),
+        ("threshold=high", "threshold must be a number or nothing, found 'high'"),
+        (f"steps={'9' * 5000}", "Next:"),
         ("eta=0.5", "eta needs sampler ddim"),
         ("guidance=-1e9", "guidance must be a number in -1000..1000, found -1000000000.0"),
         ("guidance=.inf", "found inf"),
@@ -87,7 +99,11 @@ def test_mistakes_name_the_setting(override, problem):
     assert "Next:" in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["- 1\n- 2\n", "a: [", "\x00\x01"])
+@pytest.mark.parametrize("content", [
+    "- 1\n- 2\n", "a: [", "\x00\x01", "3", "conditions: [sketch]", "conditions: 3",
+    "conditions: {sketch: [1]}", "conditions: {sketch: {weight: {a: 1}}}", "conditions: {[1]: 2}",
+    "steps: [3]", "sampler: {a: 1}", "guidance: ${absent}", "[1]: 2",
+])  # fmt: skip
 def test_a_file_that_is_no_recipe_is_one_line(tmp_path, content):
     path = tmp_path / "recipe.yaml"
     path.write_text(content)

@@ -5,7 +5,8 @@ every picture can carry the one that made it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -154,32 +155,53 @@ def load_recipe(
         UserInputError: The file is absent or no mapping, or a setting is wrong.
     """
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
 
     merged = OmegaConf.create(recipe_to_dict(base or SamplingRecipe()))
-    try:
-        if path is not None:
+    if path is not None:
+        with _readable(
+            f"Reading a sampling recipe from {str(path)!r}",
+            "a YAML file of settings",
+            "correct the path or the file",
+        ):
             read = OmegaConf.load(path)
             OmegaConf.resolve(read)
             merged = OmegaConf.merge(merged, _weights_named(OmegaConf.to_container(read)))
-        for text in overrides:
-            key, equals, value = text.partition("=")
-            if not equals or not key.strip():
-                _refuse(f"expected NAME=VALUE, such as guidance=4, found {text!r}")
-            key = key.strip()
-            if re.fullmatch(r"conditions\.[^.]+", key):
-                key += ".weight"
-            merged = OmegaConf.merge(merged, OmegaConf.from_dotlist([f"{key}={value}"]))
-        data = OmegaConf.to_container(merged)
-    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserInputError(
-            f"Reading a sampling recipe from {str(path)!r}: expected a YAML file of settings, "
-            f"found none that can be read ({reason}). Next: correct the path or the file."
-        ) from error
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            _refuse(f"expected NAME=VALUE, such as guidance=4, found {text!r}")
+        key = key.strip()
+        if re.fullmatch(r"conditions\.[^.]+", key):
+            key += ".weight"
+        with _readable(
+            f"Setting the sampling recipe by --with {text!r}",
+            "NAME=VALUE with a value that YAML can hold",
+            "correct it",
+        ):
+            given = OmegaConf.from_dotlist([f"{key}={value}"])
+            _weights_named(OmegaConf.to_container(given))
+            merged = OmegaConf.merge(merged, given)
+    data = OmegaConf.to_container(merged)
     assert isinstance(data, dict)
     return recipe_from_dict({str(key): value for key, value in data.items()})
+
+
+@contextmanager
+def _readable(doing: str, expected: str, advice: str) -> Iterator[None]:
+    """What goes wrong while something is read and merged, as one line."""
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        yield
+    except UserInputError:
+        raise
+    # OmegaConf refuses containers and keys that do not fit by errors of Python's own as well.
+    except (OSError, YAMLError, OmegaConfBaseException, TypeError, ValueError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserInputError(
+            f"{doing}: expected {expected}, found none that can be read ({reason}). Next: {advice}."
+        ) from error
 
 
 def _weights_named(data: Any) -> Any:
@@ -187,8 +209,10 @@ def _weights_named(data: Any) -> Any:
     if not isinstance(data, dict):
         _refuse(f"expected a mapping from setting to value, found {type(data).__name__}")
     conditions = data.get("conditions")
-    if not isinstance(conditions, dict):
+    if conditions is None:
         return data
+    if not isinstance(conditions, dict):
+        _refuse(f"conditions must be a mapping from name to settings, found {conditions!r}")
     named = {
         name: entry if isinstance(entry, dict) else {"weight": entry}
         for name, entry in conditions.items()
@@ -220,7 +244,9 @@ def _checked(data: Mapping[str, Any], kind: type, prefix: str) -> Mapping[str, A
         wanted = _KINDS.get(name)
         wrong_bool = isinstance(value, bool) and wanted != (bool,)
         if wanted is not None and (wrong_bool or not isinstance(value, wanted)):
-            names = " or ".join(dict.fromkeys(_WORDS[kind] for kind in wanted))
+            names = " or ".join(
+                _WORDS[kind] for kind in wanted if not (kind is int and float in wanted)
+            )
             _refuse(f"{prefix}{name} must be {names}, found {value!r}")
     return data
 
