@@ -50,6 +50,15 @@ def test_unlike_files_are_refused_with_what_differs():
     assert len(compare([number(guidance=1)], [number(guidance=3)], allowed=["guidance"]).pairs) == 1
 
 
+def test_what_may_differ_must_be_a_setting():
+    numbers = [number(recipe={"guidance": 1})]
+    with pytest.raises(UserInputError, match=r"did you mean 'recipe\.guidance'\? Next: correct"):
+        compare(numbers, numbers, allowed=["recipe.guidence"])
+    with pytest.raises(UserInputError, match=r"'zzz', which no number has\. Next"):
+        compare(numbers, numbers, allowed=["zzz"])
+    assert len(compare(numbers, numbers, allowed=["recipe"]).pairs) == 1
+
+
 def test_of_partners_that_may_all_differ_the_most_alike_is_taken():
     a = [number(guidance=1), number(guidance=3)]
     b = [number(1.5, guidance=1), number(3.5, guidance=3)]

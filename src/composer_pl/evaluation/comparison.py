@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from composer_pl.errors import UserInputError
+from composer_pl.errors import UserInputError, nearest
 from composer_pl.evaluation.measurement import Measurement, comparable, differences, shown_setting
 
 
@@ -35,8 +35,10 @@ def compare(
             one that differs in the fewest settings is taken.
 
     Raises:
-        UserInputError: The files share no measure, or all that they share was made differently.
+        UserInputError: The files share no measure, or all that they share was made differently, or
+            neither has a setting that may differ.
     """
+    _check_allowed(allowed, [*a, *b])
     pairs, unlike = [], []
     latest = _latest(a)
     for one, label in zip(latest, labels(latest), strict=True):
@@ -77,7 +79,8 @@ def labels(numbers: Sequence[Measurement]) -> list[str]:
         apart = [
             f"{name.rpartition('.')[2]} {shown_setting(value)}"
             for name, value in settings.items()
-            if all(name in other for other in others)
+            if name != "departures"  # they follow from the other settings
+            and all(name in other for other in others)
             and any(other[name] != value for other in others)
         ]
         names.append(", ".join([_measure(one), *apart]))
@@ -91,6 +94,22 @@ def verdict(a: Measurement, b: Measurement) -> str:
     apart = a.high < b.low or b.high < a.low
     kinds = " and ".join(dict.fromkeys((a.interval, b.interval)))
     return f"intervals {'apart' if apart else 'overlap'} ({kinds})"
+
+
+def _check_allowed(allowed: Sequence[str], numbers: Sequence[Measurement]) -> None:
+    known = {
+        ".".join(parts[:depth])
+        for one in numbers
+        for parts in (name.split(".") for name in comparable(one))
+        for depth in range(1, len(parts) + 1)
+    }
+    for name in allowed:
+        if name not in known:
+            hint = nearest(name, sorted(known))
+            raise UserInputError(
+                f"Comparing measurements: expected the name of a setting that may differ, found "
+                f"{name!r}{hint or ', which no number has.'} Next: correct --allow."
+            )
 
 
 def _measure(one: Measurement) -> str:

@@ -1,6 +1,7 @@
 """The caption list: one a picture, decided by a seed, kept by id with a digest."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from coco_fakes import write_annotations, write_root
@@ -64,6 +65,12 @@ def test_the_digest_is_of_ids_and_texts_in_order():
 def test_more_captions_than_pictures_are_refused(split, count):
     with pytest.raises(UserInputError, match=f"at most 30.*found {count}"):
         choose_captions(split, count=count)
+
+
+def test_pictures_without_any_caption_are_told_as_such(split):
+    silent = replace(split, captions=())
+    with pytest.raises(UserInputError, match=r"found none.*annotations/captions_val"):
+        choose_captions(silent)
 
 
 def test_a_list_of_other_annotations_is_refused(split, tmp_path):

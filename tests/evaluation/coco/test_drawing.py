@@ -9,7 +9,7 @@ from fakes import FakeGlobal
 from prior_fakes import clip_plugins, conditions, make_prior
 
 from composer_pl.composing.composer import Composer
-from composer_pl.errors import RepresentationError, UnknownConditionError
+from composer_pl.errors import RepresentationError, UserInputError
 from composer_pl.evaluation.coco.drawing import CaptionArtist, Manner, picture_keys
 from composer_pl.evaluation.coco.split import Caption
 from composer_pl.models.prior_sampling import PriorRecipe
@@ -98,7 +98,7 @@ def test_a_prior_of_another_clip_is_refused():
 
 def test_a_model_without_captions_is_refused():
     composer = Composer(make_model({"color": FakeGlobal()}))
-    with pytest.raises(UnknownConditionError, match="trained without them"):
+    with pytest.raises(UserInputError, match="trained with captions, found one with color"):
         CaptionArtist(composer)
 
 

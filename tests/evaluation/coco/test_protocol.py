@@ -7,8 +7,15 @@ import pytest
 from composer_pl.errors import UserInputError
 from composer_pl.evaluation.coco import protocol
 from composer_pl.evaluation.coco.captions import CaptionList, choose_captions
-from composer_pl.evaluation.coco.protocol import departures, hold_to_protocol
+from composer_pl.evaluation.coco.drawing import Manner
+from composer_pl.evaluation.coco.protocol import (
+    departures,
+    hold_to_protocol,
+    sampling_departures,
+)
 from composer_pl.evaluation.coco.split import Caption, CocoSplit
+from composer_pl.models.prior_sampling import PriorRecipe
+from composer_pl.models.recipe import SamplingRecipe
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +62,31 @@ def test_the_protocol_departs_in_nothing(whole):
 def test_each_departure_of_a_split_is_named(whole, change, told):
     split, captions = whole
     assert departures(dataclasses.replace(split, **change), captions, side=256) == [told]
+
+
+def test_other_steps_and_fewer_digits_are_departures():
+    whole = Manner(
+        recipe=SamplingRecipe(steps=50, guidance=1.5),
+        upsampling=SamplingRecipe(steps=20),
+        prior=PriorRecipe(steps=100),
+        seed=0,
+    )
+    assert sampling_departures(whole, enlarged=True) == []
+    few = dataclasses.replace(
+        whole,
+        recipe=SamplingRecipe(steps=1),
+        upsampling=SamplingRecipe(steps=10),
+        prior=PriorRecipe(steps=25),
+        bfloat16=True,
+    )
+    assert sampling_departures(few, enlarged=True) == [
+        "1 steps of the base model, not 50",
+        "10 steps of the upsampler, not 20",
+        "25 steps of the prior, not 100",
+        "networks in bfloat16, not float32",
+    ]
+    alone = dataclasses.replace(few, prior=None, bfloat16=False)
+    assert sampling_departures(alone, enlarged=False) == ["1 steps of the base model, not 50"]
 
 
 def test_fewer_captions_and_other_sides_are_departures(whole):

@@ -12,15 +12,14 @@ from composer_pl.evaluation.coco.scores import (
     ONE_CAPTION,
     ONE_SEED,
     OVER_SEEDS,
-    OVER_SUBSETS,
     WHOLE_SETS,
     moments_of,
     score,
     seeds_interval,
-    subset_size,
 )
 from composer_pl.evaluation.coco.settings import MOST_REPEATS
 from composer_pl.evaluation.measurement import differences
+from composer_pl.evaluation.metrics.kid import OVER_SUBSETS, subset_size
 
 
 def scored(settings, scorers=None):

@@ -19,13 +19,33 @@ def features(pictures):
 def test_the_truth_is_as_varied_as_the_truth_and_one_picture_is_not():
     true = noise(12, 0)
     same = quality_of(true, true, features=features)
-    assert same.variety == pytest.approx(1)
-    assert same.precision == same.recall == 1
-    assert same.kernel <= 0  # unbiased: a set against itself lies below zero
+    assert (same.variety.value, same.variety.low, same.variety.high) == pytest.approx((1, 1, 1))
+    assert same.precision.value == same.recall.value == 1
     collapsed = quality_of(true[:1].expand(12, -1, -1, -1), true, features=features)
-    assert collapsed.variety == pytest.approx(0, abs=1e-5)
-    assert collapsed.recall < 0.5
-    assert collapsed.kernel > same.kernel
+    assert collapsed.variety.value == pytest.approx(0, abs=1e-5)
+    assert collapsed.recall.value < 0.5
+    assert collapsed.kernel.low > same.kernel.high
+
+
+def test_the_distances_of_the_shares_are_means_over_pairs():
+    """Of more pictures than one the ratio is that of the means of `variety`."""
+    true, drawn = noise(20, 0), noise(20, 1) // 2
+    found = quality_of(drawn, true, features=None).variety
+    assert found.value == pytest.approx(variety(thumbnails(drawn)) / variety(thumbnails(true)))
+    assert found.low < found.value < found.high
+    assert found.high - found.low < 0.1
+
+
+def test_intervals_hold_what_other_pictures_of_the_same_kind_give():
+    """Half as varied as the truth by construction: 9 of 10 intervals of 24 pictures hold it."""
+    held = 0
+    for seed in range(10):
+        grey = torch.rand(2, 24, 1, 1, 1, generator=torch.Generator().manual_seed(seed))
+        drawn, true = ((255 * g).to(torch.uint8).expand(-1, 3, 32, 32) for g in grey)
+        found = quality_of(drawn // 2 + 60, true, features=features)
+        held += 0.5 in found.variety
+        assert found.precision.low <= found.precision.value <= found.precision.high
+    assert held >= 8
 
 
 def test_spread_is_of_pictures_of_one_value():

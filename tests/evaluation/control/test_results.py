@@ -157,7 +157,9 @@ def test_every_number_is_a_measurement_that_comes_back(control, tmp_path):
     assert way.count == COUNT
     pair = by_name["depth by judged: way, with warmth"]
     assert (pair.count, pair.settings["with"]) == (10, "warmth")
-    assert by_name["depth: variety"].low is None
+    varied = by_name["depth: variety"]
+    assert varied.low < varied.value < varied.high
+    assert varied.interval == "over pictures"
     assert "depth: kernel distance" not in by_name  # not measured is not a number
 
 

@@ -149,6 +149,14 @@ def test_tensors_of_another_network_are_refused(tmp_path):
     assert "other values" in refusal(f"inception:{path}")
 
 
+def test_a_file_of_something_else_is_told_without_the_advice_to_run_it(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("# words\n")
+    said = refusal(f"inception:{path}")
+    assert "found something else. Next: get the file again" in said
+    assert "weights_only" not in said
+
+
 def test_a_program_is_not_run_for_tensors(tmp_path):
     path = write_program(tmp_path / "weights.pt")
     assert "TorchScript program" in refusal(f"inception:{path}")

@@ -72,6 +72,11 @@ def choose_captions(split: CocoSplit, *, count: int | None = None, seed: int = 0
         ranked = derive_key(seed, "coco caption", caption.id), caption
         if caption.image_id not in best or ranked[0] < best[caption.image_id][0]:
             best[caption.image_id] = ranked
+    if not best:
+        raise UserInputError(
+            f"Choosing captions of {split.name}: expected pictures with captions, found none that "
+            f"says anything. Next: give the root with annotations/captions_{split.name}.json."
+        )
     count = len(best) if count is None else count
     if not 1 <= count <= len(best):
         raise UserInputError(

@@ -16,7 +16,7 @@ from composer_pl.composing.prior import check_prior
 from composer_pl.composing.requests import check_conditions
 from composer_pl.conditions.adherence import adherence
 from composer_pl.conditions.extraction import Extraction
-from composer_pl.errors import ConfigError, UnknownConditionError, UserInputError
+from composer_pl.errors import ConfigError, UserInputError
 from composer_pl.evaluation.coco.split import Caption
 from composer_pl.models.cascade import upsample_in_stages
 from composer_pl.models.prior import PriorModel
@@ -90,17 +90,17 @@ class CaptionArtist:
         prior: Predicts image embeddings; moved to the composer's device.
 
     Raises:
-        UnknownConditionError: The model reads no captions, or not what the prior predicts.
+        UserInputError: The model reads no captions.
+        UnknownConditionError: The model does not read what the prior predicts.
         RepresentationError: The prior was trained on another CLIP than the model.
     """
 
     def __init__(self, composer: Composer, prior: PriorModel | None = None):
         if CAPTION not in composer.names or composer.model.plugins[CAPTION].inputs != ("caption",):
-            raise UnknownConditionError(
-                CAPTION,
-                composer.names,
-                doing="Drawing pictures of captions: the model was trained without them",
-                next_step="give a model that was trained with captions",
+            raise UserInputError(
+                f"Drawing pictures of captions: expected a model that was trained with captions, "
+                f"found one with {', '.join(composer.names) or 'no condition'}. "
+                f"Next: give a model that reads captions, such as scenes-64."
             )
         self.composer = composer
         self.prior = prior

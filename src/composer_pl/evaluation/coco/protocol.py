@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from composer_pl.errors import UserInputError
 from composer_pl.evaluation.coco.captions import CaptionList, choose_captions
+from composer_pl.evaluation.coco.drawing import Manner
 from composer_pl.evaluation.coco.split import PROTOCOL_SPLIT, CocoSplit
 
 NAME = "coco-fid"
@@ -11,6 +12,8 @@ CAPTIONS = 30_000
 PICTURES = 40_504
 """Pictures of COCO 2014 validation."""
 SIDE = 256
+BASE_STEPS, UPSAMPLER_STEPS, PRIOR_STEPS = 50, 20, 100
+"""Sampling steps as recalled from the paper's appendix; guidance is swept."""
 
 
 def departures(split: CocoSplit, captions: CaptionList, *, side: int) -> list[str]:
@@ -37,6 +40,24 @@ def departures(split: CocoSplit, captions: CaptionList, *, side: int) -> list[st
     if side != SIDE:
         found.append(f"finished pictures of {side} px, not {SIDE}")
     return found
+
+
+def sampling_departures(manner: Manner, *, enlarged: bool) -> list[str]:
+    """In what pictures are drawn otherwise, in words.
+
+    Args:
+        manner: How they are drawn.
+        enlarged: Whether there is an upsampler.
+    """
+    told = [("base model", manner.recipe.steps, BASE_STEPS)]
+    if enlarged:
+        told.append(("upsampler", manner.upsampling.steps, UPSAMPLER_STEPS))
+    if manner.prior is not None:
+        told.append(("prior", manner.prior.steps, PRIOR_STEPS))
+    found = [
+        f"{steps} steps of the {of}, not {asked}" for of, steps, asked in told if steps != asked
+    ]
+    return [*found, "networks in bfloat16, not float32"] if manner.bfloat16 else found
 
 
 def hold_to_protocol(found: Sequence[str], *, asked: bool) -> None:

@@ -39,8 +39,8 @@ class CocoRun:
 
     Raises:
         UserInputError: The run is not the protocol and nobody asked for another one, the root or
-            the caption list cannot be used, or the folder holds another run.
-        UnknownConditionError: The model reads no captions.
+            the caption list cannot be used, the folder holds another run, or the model reads no
+            captions.
         CheckpointError: A model cannot be read.
     """
 
@@ -56,7 +56,11 @@ class CocoRun:
         self.captions: CaptionList = self._captions()
         self.artist = artist or load_artist(settings)
         self.artist.check(settings.recipe)
-        self.departures = protocol.departures(self.split, self.captions, side=self.artist.side)
+        manner = settings.manners()[-1]  # with the prior, where there is one
+        self.departures = [
+            *protocol.departures(self.split, self.captions, side=self.artist.side),
+            *protocol.sampling_departures(manner, enlarged=self.artist.composer.factor > 1),
+        ]
         protocol.hold_to_protocol(self.departures, asked=settings.not_the_protocol)
         self.scorers: list[Scorer] = list(
             [load_scorer(spec, self.artist, device=settings.device) for spec in settings.networks]
@@ -204,8 +208,8 @@ def load_artist(settings: CocoSettings) -> CaptionArtist:
 
     Raises:
         CheckpointError: One cannot be read.
-        UserInputError: They do not fit each other, or there is no such device.
-        UnknownConditionError: The model reads no captions.
+        UserInputError: They do not fit each other, there is no such device, or the model reads no
+            captions.
     """
     composer = Composer.from_pretrained(
         settings.ckpt,

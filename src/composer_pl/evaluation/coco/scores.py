@@ -18,7 +18,7 @@ from composer_pl.evaluation.coco.run import CocoRun
 from composer_pl.evaluation.intervals import mean_interval
 from composer_pl.evaluation.measurement import Measurement
 from composer_pl.evaluation.metrics.frechet import Moments, frechet_distance
-from composer_pl.evaluation.metrics.kid import kernel_distance
+from composer_pl.evaluation.metrics.kid import OVER_SUBSETS, kernel_distance, subset_size
 from composer_pl.evaluation.metrics.neighbours import precision_recall
 from composer_pl.randomness import derive_key, keyed_generator
 
@@ -26,12 +26,8 @@ NEIGHBOURS = 3
 ONE_SEED = "none: one generation seed"
 OVER_SEEDS = "over generation seeds, 95 %"
 OVER_PICTURES = "over pictures, 95 %"
-OVER_SUBSETS = "over subsets of pictures, one standard deviation"
 WHOLE_SETS = "none: one generation seed, and subsets are whole sets"
 ONE_CAPTION = "none: a single caption"
-SUBSET_SIZES = (1000, 500, 200, 100, 50, 20, 10, 5, 2)
-"""Sizes of the kernel distance's subsets below the one asked for, where pictures are few."""
-
 # Student's t at 97.5 %, for 1 to 30 degrees of freedom.
 _T = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
@@ -54,19 +50,6 @@ def seeds_interval(values: Sequence[float]) -> tuple[float, float | None, float 
     spread = sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
     half = _T[len(values) - 2] * spread / sqrt(len(values))
     return mean, mean - half, mean + half
-
-
-def subset_size(wanted: int, pictures: int) -> int:
-    """Pictures of a subset of the kernel distance: what is asked for, or the next size that fits.
-
-    At most half of the pictures where there are four: subsets that share most of their pictures
-    agree whatever the pictures are, and their spread says nothing. The sizes are few, so that runs
-    of a few more or fewer pictures can be compared.
-    """
-    most = max(pictures // 2, 2)
-    if wanted <= most:
-        return wanted
-    return next(size for size in SUBSET_SIZES if size <= most)
 
 
 def score(run: CocoRun, told: Step | None = None) -> list[Measurement]:

@@ -1,16 +1,16 @@
 """The numbers of the control protocol as measurements, each with all that it hangs on."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 from composer_pl.evaluation.control.baselines import Baseline
 from composer_pl.evaluation.control.measure import ALL, NONE, Control, with_arm
-from composer_pl.evaluation.control.quality import Quality
+from composer_pl.evaluation.control.quality import KERNEL_SIZE, KERNEL_SUBSETS, Quality
 from composer_pl.evaluation.control.results import Line, beside, pair_way
 from composer_pl.evaluation.control.scorers import Scorer
 from composer_pl.evaluation.intervals import Interval
 from composer_pl.evaluation.measurement import Measurement
+from composer_pl.evaluation.metrics.kid import OVER_SUBSETS, subset_size
 from composer_pl.evaluation.stated import stated
 
 PROTOCOL = "control"
@@ -60,34 +60,25 @@ def control_measurements(
     for arm, one in quality.items():
         own = {**settings, **drawn_by.get(arm, {})}
         by_network = own | ({"features": features} if features else {})
-        plain = {
-            "variety": (one.variety, own),
-            "kernel distance": (one.kernel, by_network),
-            "precision": (one.precision, by_network),
-            "recall": (one.recall, by_network),
-        }
-        measurements += [
-            Measurement(
-                protocol=PROTOCOL,
-                measure=f"{arm}: {what}",
-                value=value,
-                interval="none",
-                count=len(control),
-                of_protocol=True,
-                settings=facts,
-            )
-            for what, (value, facts) in plain.items()
-            if value is not None and isfinite(value)
-        ]
-        if one.spread is not None:
-            count = len(control.again[arm])
+        kernel = {"size": subset_size(KERNEL_SIZE, len(control)), "subsets": KERNEL_SUBSETS}
+        plain = (
+            ("variety", one.variety, OVER, own),
+            ("kernel distance", one.kernel, OVER_SUBSETS, by_network | {"kernel": kernel}),
+            ("precision", one.precision, OVER, by_network),
+            ("recall", one.recall, OVER, by_network),
+            ("spread", one.spread, OVER, own),
+        )
+        for what, interval, over, facts in plain:
+            if interval is None:
+                continue
+            count = len(control.again[arm]) if what == "spread" else len(control)
             measurements += stated(
-                {f"{arm}: spread": one.spread},
+                {f"{arm}: {what}": interval},
                 protocol=PROTOCOL,
-                over=OVER,
+                over=over,
                 count=count,
                 groups=count,
-                settings=own,
+                settings=facts,
             )
     return measurements
 

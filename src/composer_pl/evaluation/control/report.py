@@ -188,8 +188,9 @@ def _quality(quality: Mapping[str, Quality]) -> Table:
         rows,
         note="Variety: mean distance of two pictures as a share of that of two true ones. Spread: "
         "the same of two pictures drawn from one value; near 0, chance has no say. Kernel distance "
-        "(KID), precision and recall: features of the pictures beside those of the true ones, by "
-        "the network that the facts name; comparable only within that network.",
+        "(KID, with one standard deviation over subsets), precision and recall: features of the "
+        "pictures beside those of the true ones, by the network that the facts name; comparable "
+        "only within that network, and for as many pictures.",
         formats={"variety": ".0%", "spread": ".0%", "precision": ".0%", "recall": ".0%"},
     )
 

@@ -10,6 +10,23 @@ from torch import Tensor
 
 from composer_pl.errors import UserInputError
 
+OVER_SUBSETS = "over subsets of pictures, one standard deviation"
+SUBSET_SIZES = (1000, 500, 200, 100, 50, 20, 10, 5, 2)
+"""Sizes of subsets below the one asked for, where pictures are few."""
+
+
+def subset_size(wanted: int, pictures: int) -> int:
+    """Pictures of a subset of the kernel distance: what is asked for, or the next size that fits.
+
+    At most half of the pictures where there are four: subsets that share most of their pictures
+    agree whatever the pictures are, and their spread says nothing. The sizes are few, so that runs
+    of a few more or fewer pictures can be compared.
+    """
+    most = max(pictures // 2, 2)
+    if wanted <= most:
+        return wanted
+    return next(size for size in SUBSET_SIZES if size <= most)
+
 
 def kernel_distance(
     a: Float[Tensor, "n d"],

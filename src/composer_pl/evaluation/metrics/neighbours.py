@@ -33,6 +33,26 @@ def precision_recall(
     Raises:
         UserInputError: A set has no k-th neighbour.
     """
+    near, reached = memberships(real, fake, k=k)
+    return float(near.double().mean()), float(reached.double().mean())
+
+
+def memberships(
+    real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, k: int = 3
+) -> tuple[Bool[Tensor, " m"], Bool[Tensor, " n"]]:
+    """Which generated pictures lie among real ones, and which real ones among generated ones.
+
+    Args:
+        real: Features of real pictures.
+        fake: Features of generated ones, from the same network.
+        k: Which neighbour a ball reaches to; the picture itself does not count.
+
+    Returns:
+        Their means are precision and recall.
+
+    Raises:
+        UserInputError: A set has no k-th neighbour.
+    """
     if k < 1 or min(len(real), len(fake)) <= k:
         raise UserInputError(
             f"Computing precision and recall: expected k of at least 1 and more than k pictures in "
@@ -46,9 +66,7 @@ def precision_recall(
         )
     centre = real.double().mean(0)  # distances stay, and lose fewer digits
     real, fake = real.double() - centre, fake.double() - centre
-    precision = _inside(fake, real, _radii(real, k)).double().mean()
-    recall = _inside(real, fake, _radii(fake, k)).double().mean()
-    return float(precision), float(recall)
+    return _inside(fake, real, _radii(real, k)), _inside(real, fake, _radii(fake, k))
 
 
 def _radii(points: Tensor, k: int) -> Float[Tensor, " n"]:

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import NoReturn
 
 import torch
@@ -52,6 +53,8 @@ def read_tensors(file: Path, *, network: str) -> Mapping[str, Tensor]:
 
             return load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError:  # its advice is to run what stands in the file
+        refuse(network, f"tensors by name in {str(file)!r}, found something else", GET_AGAIN)
     except Exception as error:  # torch's unpickler meets any bytes with any error
         refuse(network, f"tensors by name in {str(file)!r}, found: {first_line(error)}", GET_AGAIN)
     if not isinstance(state, Mapping) or not all(isinstance(t, Tensor) for t in state.values()):
@@ -78,8 +81,10 @@ def refuse(network: str, expected: str, advice: str) -> NoReturn:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of a library says, in one short line."""
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    """What an error of a library says, in one short line: its first, or two if that ends open."""
+    lines = [line.strip() for line in f"{type(error).__name__}: {error}".splitlines()]
+    open_end = lines[0].endswith(":") and len(lines) > 1
+    text = f"{lines[0]} {lines[1]}" if open_end else lines[0]
     return text if len(text) <= 160 else f"{text[:157]}..."
 
 
