@@ -39,7 +39,9 @@ def folder(tmp_path, monkeypatch):
         save_model(model, name)
     pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     Image.fromarray(pixels).save("a.png")
-    Image.new("L", (8, 8), 255).save("mask.png")
+    mask = Image.new("L", (8, 8))
+    mask.paste(255, (0, 0, 4, 8))
+    mask.save("mask.png")
     return tmp_path
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from composer_pl.data.decode import opened_picture, read_picture
 from composer_pl.errors import UserInputError
-from composer_pl.models.regions import region_map
+from composer_pl.models.regions import of_shape, region_map
 
 Region = str | Path | Image.Image
 """A mask picture (file or open), white where to edit; or a box "top,left,bottom,right" in shares
@@ -95,9 +95,7 @@ def _painted(region: Region, size: tuple[int, int]) -> tuple[Tensor, float]:
     grey = picture.image.convert("L")
     height, width = size
     if grey.size != (width, height):
-        # Of the same shape, to a pixel of the coarser one.
-        off = abs(grey.width * height - grey.height * width) / max(width, height)
-        if off > max(1.0, grey.width / width):
+        if not of_shape(grey, size):
             raise _refusal(
                 f"a mask of the picture's size, {width} x {height} pixels, found {grey.width} x "
                 f"{grey.height}",

@@ -170,7 +170,7 @@ class Painter:
         for given in (parts, against):
             refuse_strangers(given, self.model.plugins, self.decomposer.plugins)
         recipe = recipe or SamplingRecipe()
-        check_conditions(recipe, given=parts, known=self.names)
+        check_conditions(recipe, given=parts, known=self.names, size=(height, width))
         if noise is not None:
             check_noise(noise, n, (height, width))
         return Request(

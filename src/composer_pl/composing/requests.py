@@ -10,6 +10,7 @@ from composer_pl.composing.mistakes import UnknownToModelError
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.regions import region_map
 from composer_pl.seeds import SEEDS
 
 MAX_PICTURES = 10_000
@@ -52,15 +53,27 @@ def check_request(
         )
 
 
-def check_conditions(recipe: SamplingRecipe, *, given: Iterable[str], known: Iterable[str]) -> None:
+def check_conditions(
+    recipe: SamplingRecipe,
+    *,
+    given: Iterable[str],
+    known: Iterable[str],
+    size: tuple[int, int] | None = None,
+) -> None:
     """Refuse a recipe that says how much a condition counts which is not given.
+
+    Args:
+        recipe: What is looked at.
+        given: Conditions that have a part.
+        known: Conditions of the model.
+        size: Height and width of the pictures, which regions must fit; None leaves them unread.
 
     Raises:
         UnknownConditionError: The model does not know it.
-        UserInputError: No part of it is given.
+        UserInputError: No part of it is given, or its region is none.
     """
     given, known = list(given), list(known)
-    for name in recipe.conditions:
+    for name, own in recipe.conditions.items():
         if name not in known:
             raise UnknownToModelError(name, known, doing="Reading the sampling recipe")
         if name not in given:
@@ -69,6 +82,8 @@ def check_conditions(recipe: SamplingRecipe, *, given: Iterable[str], known: Ite
                 f"it among {', '.join(given) or 'none'}. Next: give that part, or take "
                 f"conditions.{name} out of the recipe."
             )
+        if size is not None:
+            region_map(own.region, size)
 
 
 def check_noise(noise: Tensor, n: int, size: tuple[int, int]) -> None:

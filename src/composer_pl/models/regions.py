@@ -27,7 +27,8 @@ def region_map(text: str, size: tuple[int, int]) -> Float[Tensor, "1 1 h w"]:
         size: Height and width.
 
     Raises:
-        UserInputError: It is none of these.
+        UserInputError: It is none of these, or a mask file that is empty, white everywhere, or of
+            another shape than the picture.
     """
     if not text:
         return torch.ones(1, 1, *size)
@@ -38,9 +39,24 @@ def region_map(text: str, size: tuple[int, int]) -> Float[Tensor, "1 1 h w"]:
             for first, last, side in ((box[0], box[2], size[0]), (box[1], box[3], size[1]))
         )
         return (rows[:, None] * columns[None])[None, None]
-    grey = np.array(_mask_picture(text).convert("L"), dtype=np.float32) / 255
+    picture = _mask_picture(text).convert("L")
+    if not text.startswith(_DATA):  # records carry masks of when none was refused
+        _check_mask(text, picture, size)
+    grey = np.array(picture, dtype=np.float32) / 255
     mask = torch.from_numpy(grey)[None, None]
     return F.interpolate(mask, size=size, mode="area" if _smaller(mask, size) else "bilinear")
+
+
+def of_shape(mask: Image.Image, size: tuple[int, int]) -> bool:
+    """Whether a mask has the shape of a picture, to a pixel of the coarser one.
+
+    Args:
+        mask: Of any size.
+        size: Height and width of the picture.
+    """
+    height, width = size
+    off = abs(mask.width * height - mask.height * width) / max(width, height)
+    return off <= max(1.0, mask.width / width)
 
 
 def carried(text: str) -> str:
@@ -54,6 +70,31 @@ def carried(text: str) -> str:
     buffer = io.BytesIO()
     _mask_picture(text).convert("L").save(buffer, "PNG", optimize=True)
     return _DATA + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _check_mask(text: str, mask: Image.Image, size: tuple[int, int]) -> None:
+    darkest, lightest = mask.getextrema()
+    if not of_shape(mask, size):
+        problem = (
+            f"a mask of the picture's shape, {size[1]} x {size[0]} pixels before upsampling, found "
+            f"{mask.width} x {mask.height}"
+        )
+        advice = "bring it to that shape"
+    elif lightest < 128:  # type: ignore[operator]  # one band
+        problem = (
+            f"white where the condition counts, found no pixel lighter than mid-grey (the lightest "
+            f"is level {lightest} of 255)"
+        )
+        advice = "paint the region white on black"
+    elif darkest == 255:
+        problem = "white where the condition counts and black elsewhere, found white everywhere"
+        advice = (
+            "paint black where it is not to count (transparent pixels count as white), or leave "
+            "the region out"
+        )
+    else:
+        return
+    raise UserInputError(f"Reading the region {text!r}: expected {problem}. Next: {advice}.")
 
 
 def _box(text: str) -> tuple[float, ...] | None:
