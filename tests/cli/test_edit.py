@@ -13,6 +13,7 @@ from composer_pl.cli import main
 from composer_pl.cli.edit import TASKS
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.record import read_record
+from composer_pl.models.base import ComposerModel
 
 pytestmark = pytest.mark.usefixtures("fake_plugins")
 
@@ -136,6 +137,30 @@ def test_mistakes_are_one_line_with_exit_code_2(folder, capsys, task, arguments,
     assert told.count("\n") == 0
     assert "Next: " in told
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--inside", "absent.png"], "absent.png"),
+        (["--inside", "0,0,0,0"], "Reading the region"),
+        (["--inside", "0,0,1,0.2"], "in the square in the middle"),
+        (["--inside", "0.3,0.3,0.6,0.6", "--size", "16x24"], "expected a square to draw"),
+        (["--with", "conditions.color=2"], "found no part of it among"),
+        (["--with", "conditions.sketch.region=absent.png"], "Reading the region"),
+    ],
+)
+def test_what_is_wrong_is_told_before_a_picture_is_walked_back(
+    folder, capsys, monkeypatch, arguments, message
+):
+    def predict(*_):
+        raise AssertionError("a network ran")
+
+    monkeypatch.setattr(ComposerModel, "predict", predict)
+    assert edit("translation", "a.png", "a bad cafe", *arguments) == 2
+    told = capsys.readouterr().err.strip()
+    assert message in told
+    assert told.count("\n") == 0
 
 
 @pytest.mark.parametrize("task", ["text", "translation", "colorization", "style", "pose", "tryon"])

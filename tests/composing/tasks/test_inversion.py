@@ -1,5 +1,7 @@
 """Inversion as a task: the noise is that of c1, and the picture comes back under the same set."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,7 +9,10 @@ from composer_pl.composing.drawing import make
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.tasks.frame import TaskNeedsError, TaskSettings
 from composer_pl.composing.tasks.inversion import inversion
-from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.composing.tasks.region import within
+from composer_pl.errors import ComposerPLError, UserInputError
+from composer_pl.models.base import ComposerModel
+from composer_pl.models.recipe import ConditionGuidance, SamplingRecipe
 
 
 def walking(steps, guidance=1.0):
@@ -55,3 +60,40 @@ def test_more_steps_bring_the_picture_closer(composer, photo):
 def test_a_part_that_the_model_does_not_know_is_one_line(poor, photo):
     with pytest.raises(TaskNeedsError, match="inversion"):
         inversion(poor, photo, Parts({"color": torch.zeros(3)}))
+
+
+@pytest.fixture
+def asleep(monkeypatch):
+    """No network may run."""
+
+    def predict(*_):
+        raise AssertionError("a network ran")
+
+    monkeypatch.setattr(ComposerModel, "predict", predict)
+
+
+def weighing(name, **own):
+    recipe = replace(walking(2).recipe, conditions={name: ConditionGuidance(**own)})
+    return TaskSettings(recipe=recipe)
+
+
+@pytest.mark.usefixtures("asleep")
+def test_weights_of_what_is_not_given_are_refused_before_the_walk(composer, photo, tmp_path):
+    parts = composer.decompose(photo, names=["sketch"])
+    for settings, message in (
+        (weighing("color", weight=2), "found no part of it among sketch"),
+        (weighing("colour", weight=2), "expected conditions of this model"),
+        (weighing("sketch", region=str(tmp_path / "absent.png")), "Reading the region"),
+        (TaskSettings(recipe=walking(2).recipe, size=(0, 16)), "both sides must be multiples"),
+    ):
+        with pytest.raises(ComposerPLError, match=message):
+            inversion(composer, photo, parts, settings=settings)
+
+
+def test_surroundings_that_a_region_adds_may_be_weighed(composer, photo):
+    parts = composer.decompose(photo, names=["sketch"])
+    drawing = inversion(composer, photo, parts, settings=weighing("masking", weight=2))
+    confined = within(composer, drawing, photo, "0.25,0.3,0.75,0.7")
+    assert make(composer, confined).pictures[0].size == photo.size
+    with pytest.raises(UserInputError, match="found no part of it among sketch"):
+        make(composer, drawing)

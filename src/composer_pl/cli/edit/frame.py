@@ -125,7 +125,7 @@ def run_task(task: ModuleType, args: argparse.Namespace) -> int:
     from composer_pl.cli.settings import parse_settings
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.tasks.frame import TaskSettings
-    from composer_pl.composing.tasks.region import within
+    from composer_pl.composing.tasks.region import check_square, framed, within
     from composer_pl.files import replacing
 
     out = check_output(args.out)
@@ -143,11 +143,15 @@ def run_task(task: ModuleType, args: argparse.Namespace) -> int:
     settings = TaskSettings(
         n=args.n, seed=args.seed, recipe=recipe, upsampling=upsampling, size=size, progress=progress
     )
+    region = getattr(args, "inside", None)
+    edited = None
+    if region:  # looked at before a task walks a picture back, which takes minutes
+        check_square(size)
+        edited = framed(getattr(args, task.CONFINED), region, centred=True)
     planned = task.plan(args, Session(composer=composer, settings=settings))
     drawings = planned.drawings
-    if region := getattr(args, "inside", None):
-        picture = getattr(args, task.CONFINED)
-        drawings = [within(composer, drawing, picture, region) for drawing in drawings]
+    if edited is not None:
+        drawings = [within(composer, drawing, edited) for drawing in drawings]
     made = drawn(out, composer, drawings, progress=progress)
     sheet = _sheet(composer, planned, made)
     with writing(out):

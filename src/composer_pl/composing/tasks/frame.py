@@ -15,6 +15,7 @@ from torch import Tensor
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.drawing import Drawing
 from composer_pl.composing.parts import Parts
+from composer_pl.composing.requests import check_conditions, check_request
 from composer_pl.errors import UnknownConditionError, UserInputError
 from composer_pl.models.recipe import SamplingRecipe
 
@@ -52,6 +53,9 @@ class TaskSettings:
     size: tuple[int, int] | None = None
     progress: Callable[[int, int], None] | None = None
 
+
+MASKING = "masking"
+"""Customary name of the condition that tells what is known of a picture."""
 
 DEFAULTS = TaskSettings()
 """What a task takes that is told nothing."""
@@ -180,6 +184,31 @@ def inverting_recipe(settings: TaskSettings, *, task: str) -> SamplingRecipe:
     return recipe
 
 
+def check_weights(
+    composer: Composer,
+    recipe: SamplingRecipe,
+    given: Iterable[str],
+    *,
+    size: tuple[int, int] | None = None,
+) -> None:
+    """Refuse, before any network runs, what drawing would refuse of a recipe's conditions.
+
+    Args:
+        composer: The model.
+        recipe: What is looked at.
+        given: Conditions that will have a part; one of surroundings may be added by `within`.
+        size: Height and width before upsampling; None is the model's own.
+
+    Raises:
+        UnknownConditionError: The model does not know one of them.
+        UserInputError: No part of one is given, or its region is none.
+    """
+    later = [MASKING] if MASKING in composer.names else []
+    whole = size or (composer.side, composer.side)
+    check_request(composer.model, composer.cascade, n=1, size=whole)
+    check_conditions(recipe, given=[*given, *later], known=composer.names, size=whole)
+
+
 def drawing_of(
     settings: TaskSettings,
     parts: Parts,
@@ -226,9 +255,11 @@ def bidirectional(
         task: For messages and the record.
 
     Raises:
-        UserInputError: The picture is none, or the recipe does not walk back.
+        UserInputError: The picture is none, or the recipe does not walk back, or says how much a
+            condition counts that is not given.
     """
     recipe = inverting_recipe(settings, task=task)
+    check_weights(composer, recipe, after, size=settings.size)
     noise = composer.invert(
         picture_of(picture, task=task),
         before,

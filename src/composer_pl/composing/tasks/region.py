@@ -22,6 +22,7 @@ from composer_pl.composing.parts import Parts
 from composer_pl.composing.placing import Place
 from composer_pl.composing.tasks.frame import (
     DEFAULTS,
+    MASKING,
     Source,
     TaskSettings,
     drawing_of,
@@ -33,8 +34,6 @@ from composer_pl.errors import UserInputError
 from composer_pl.sheet import to_pil
 
 TASK = "region"
-MASKING = "masking"
-"""Customary name of the condition that tells what is known of a picture."""
 BORDER = 2
 """Pixels of the drawn picture within which it fades in."""
 _MARGIN, _CLOSE = 0.1, 2.0  # of the region's extent on each side; side of a close square
@@ -116,6 +115,19 @@ def framed(
     return Framed(photo=photo, inside=inside, place=(starts[0], starts[1], side))
 
 
+def check_square(size: tuple[int, int] | None) -> None:
+    """Refuse to draw anything but a square into a region.
+
+    Raises:
+        UserInputError: The size is none.
+    """
+    if size is not None and size[0] != size[1]:
+        raise UserInputError(
+            f"Editing by region: expected a square to draw, found {size[0]}x{size[1]}. Next: leave "
+            f"the size out."
+        )
+
+
 def within(
     composer: Composer,
     drawing: Drawing,
@@ -147,12 +159,8 @@ def within(
                 "Editing by region: expected a region, found none. Next: give a mask or a box."
             )
         picture = framed(picture, region, centred=True)
+    check_square(drawing.size)
     height, width = drawing.size or (composer.side, composer.side)
-    if height != width:
-        raise UserInputError(
-            f"Editing by region: expected a square to draw, found {height}x{width}. Next: leave "
-            f"the size out."
-        )
     parts, against = drawing.parts, drawing.against
     if MASKING in composer.names:
         known = _surroundings(composer, picture, (height, width))

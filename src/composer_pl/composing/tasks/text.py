@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.drawing import Drawing
 from composer_pl.composing.prior import predict_semantics
-from composer_pl.composing.tasks.frame import DEFAULTS, TaskSettings, captioned, drawing_of
+from composer_pl.composing.tasks.frame import (
+    DEFAULTS,
+    FROM_NOISE,
+    TaskSettings,
+    captioned,
+    check_weights,
+    drawing_of,
+)
 
 if TYPE_CHECKING:
     from composer_pl.models.prior import PriorModel
@@ -46,6 +53,8 @@ def text(
     words = captioned(composer, caption, task=TASK)
     if prior is None:
         return [drawing_of(settings, words, task=TASK)]
+    recipe = settings.recipe or FROM_NOISE
+    check_weights(composer, recipe, [*words, prior.image], size=settings.size)
     predicted = predict_semantics(
         composer,
         prior,
