@@ -74,15 +74,16 @@ def test_adherence_of_the_scene_model(page):
     }
     (table,) = tables(page, "condition | judge that is not the condition")
     assert [row[0] for row in table] == list(CONDITIONS)
-    for condition, judge, *scores, way, bar in (row[:8] for row in table):
+    for condition, judge, *scores, blind, way, bar, own in (row[:9] for row in table):
         truth = measured["now"][condition, judge]
-        wanted = [truth[key][0] for key in ("shuffled", "alone", "ceiling", "blind")]
+        wanted = [truth[key][0] for key in ("shuffled", "alone", "ceiling")]
         assert scores == [f"{value:.2f}" for value in wanted], condition
-        assert way == percent(truth["way"])
+        assert (blind, way) == (percent(truth["blind_way"]), percent(truth["way"]))
+        assert own == f"{measured['now'][condition, 'own extractor']['way'][0]:.0%}"
         goal, verdict = bar.split(", ")
         assert verdict == ("met" if truth["way"][0] >= int(goal[:-1]) / 100 else "unmet")
-    for row in (row for row in table if len(row) == 9):
-        assert row[8] == percent(measured["before"][row[0], row[1]]["way"])
+    for row in (row for row in table if len(row) == 10):
+        assert row[9] == percent(measured["before"][row[0], row[1]]["way"])
 
 
 def test_sentences_about_the_scene_model():
