@@ -31,9 +31,9 @@ def read_region(region: Region, size: tuple[int, int]) -> Float[Tensor, "1 h w"]
     Raises:
         UserInputError: It is no mask or box, of another shape, empty, or all of the picture.
     """
-    box = False
-    if isinstance(region, str) and re.fullmatch(r"[-+0-9.eE, ]*,[-+0-9.eE, ]*", region):
-        box, mask, lightest = True, region_map(region, size)[0], 1.0
+    box = is_box(region)
+    if box:
+        mask, lightest = region_map(str(region), size)[0], 1.0
     else:
         mask, lightest = _painted(region, size)
     inside = (mask >= 0.5).float()
@@ -56,6 +56,11 @@ def read_region(region: Region, size: tuple[int, int]) -> Float[Tensor, "1 h w"]
             "region",
         )
     return inside
+
+
+def is_box(region: Region) -> bool:
+    """Whether a region is given by numbers, not painted."""
+    return isinstance(region, str) and bool(re.fullmatch(r"[-+0-9.eE, ]*,[-+0-9.eE, ]*", region))
 
 
 def softened(inside: Float[Tensor, "1 h w"], pixels: int) -> Float[Tensor, "1 h w"]:

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from composer_pl.composing.drawing import make
 from composer_pl.composing.masks import known_outside, read_region, softened
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.tasks.frame import TaskSettings, drawing_of
 from composer_pl.composing.tasks.region import framed, region, within
+from composer_pl.composing.tasks.tryon import tryon
 from composer_pl.errors import UserInputError
 from composer_pl.models.recipe import SamplingRecipe
 
@@ -74,6 +75,20 @@ def test_any_drawing_can_be_confined_to_the_square_in_the_middle(composer, photo
     assert confined.place == (0, 16, 48)
     with pytest.raises(UserInputError, match="square in the middle of the picture"):
         within(composer, drawing, photo, mask_of(photo, (0, 10, 20, 30)))
+
+
+def test_a_mask_of_the_other_polarity_is_told(composer, photo, other):
+    hole = ImageOps.invert(mask_of(photo, (30, 10, 50, 30)))
+    for act in (
+        lambda: region(composer, photo, hole, settings=FAST),
+        lambda: tryon(composer, photo, other, hole, settings=FAST),
+    ):
+        with pytest.raises(UserInputError, match=r"mostly white.*Next: if its black.*invert the"):
+            act()
+    wide = mask_of(photo, (0, 0, 80, 20))  # black reaches from end to end as well
+    for where in (wide, ImageOps.invert(wide), "0,0,1,0.9"):
+        with pytest.raises(UserInputError, match=r"found (80|72)\. Next: edit it in parts"):
+            framed(photo, where)
 
 
 # -- regions ---------------------------------------------------------------------------------------

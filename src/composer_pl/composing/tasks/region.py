@@ -16,7 +16,7 @@ from torch import Tensor
 
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.drawing import Drawing
-from composer_pl.composing.masks import Region, known_outside, read_region, softened
+from composer_pl.composing.masks import Region, is_box, known_outside, read_region, softened
 from composer_pl.composing.panels import as_tensor
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.placing import Place
@@ -84,14 +84,20 @@ def framed(
     photo = (opened_picture(source) if opened else read_picture(source)).image
     height, width = photo.height, photo.width
     inside = read_region(region, (height, width))
-    spans = [_span(inside[0].any(axis)) for axis in (1, 0)]
+    spans = _spans(inside)
     extent = max(last - first for first, last in spans)
     side = min(height, width)
     if extent > side:
+        hole = max(last - first for first, last in _spans(1 - inside))
+        turned = not is_box(region) and inside.mean() > 0.5 and hole <= side
+        advice = "edit it in parts, or crop the picture around it"
+        if turned:
+            advice = "if its black part is what to edit, invert the mask; else " + advice
         raise UserInputError(
             f"Editing by region: expected a region that fits into a square of the picture, at most "
-            f"{side} pixels high and wide, found {extent}. Next: edit it in parts, or crop the "
-            f"picture around it."
+            f"{side} pixels high and wide, found {extent}"
+            f"{' of a mask that is mostly white, which is where to edit' if turned else ''}. "
+            f"Next: {advice}."
         )
     if closely and not centred:
         side = min(side, max(round(_CLOSE * extent), extent + 2, 16))
@@ -231,6 +237,11 @@ def _surroundings(composer: Composer, picture: Framed, size: tuple[int, int]) ->
         cut_out.save(path)
         read = composer.read(MASKING, path)
     return Parts(dict(read), {MASKING: "the picture around the region"}, read.facts)
+
+
+def _spans(inside: Tensor) -> list[tuple[int, int]]:
+    """Rows and columns that a region reaches over."""
+    return [_span(inside[0].any(axis)) for axis in (1, 0)]
 
 
 def _span(filled: Tensor) -> tuple[int, int]:
