@@ -379,6 +379,40 @@ def test_shipped_models_are_held_to_their_headers(fake_plugins, tmp_path, damage
         assert finding.next_step == "`pip install composer-pl-fakes`"
 
 
+def test_what_this_package_ships_is_whole_and_the_judge_is_no_model():
+    from composer_pl.evaluation.scenes.judge import judge_file
+    from composer_pl.models.pretrained import pretrained_names
+
+    found = plugins.shipped_models()
+    assert judge_file().parent == plugins.SHIPPED / plugins.JUDGE
+    names = {f"model {name}" for name in pretrained_names()} | {f"judge {plugins.JUDGE}"}
+    assert {finding.name for finding in found} == names
+    assert not only(found, "broken")
+
+
+def test_a_damaged_judge_is_broken(tmp_path):
+    (tmp_path / plugins.JUDGE).mkdir()
+    (tmp_path / plugins.JUDGE / "model.safetensors").write_bytes(b"cut")
+    (finding,) = plugins.shipped_models(tmp_path)
+    assert (finding.name, finding.state) == (f"judge {plugins.JUDGE}", "broken")
+    assert "--force-reinstall" in finding.next_step
+
+
+def test_nothing_is_broken_on_an_untouched_tree(monkeypatch, capsys):
+    from composer_pl.conditions.manifest import discover
+
+    healthy = {
+        "torch": {"version": "2.12.1", "cuda": None, "threads": 2},
+        "device": {},
+        "plugins": {name: {"weights": []} for name in discover()},
+    }
+    monkeypatch.setattr(probe, "ask", lambda names: healthy)
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert "BROKEN" not in shown
+    assert shown.endswith("Nothing is broken.\n")
+
+
 def test_no_shipped_model_is_no_problem(tmp_path):
     (finding,) = plugins.shipped_models(tmp_path / "absent")
     assert finding.state == "ok"

@@ -60,17 +60,28 @@ def find(name: str, *, doing: str = "Finding a condition", package: str = "") ->
                 next_step=f"add it to the environment variable {ENVIRONMENT}, or unset that",
             )
         raise UnknownConditionError(name, installed, doing=doing, package=package)
-    entry = installed[name]
+    check_usable(installed[name], doing=doing)
+    return installed[name]
+
+
+def check_usable(entry: PluginEntry, *, doing: str = "Finding a condition") -> None:
+    """Refuse an entry whose metadata tells that it cannot be used.
+
+    Raises:
+        DuplicatePluginError: Several distributions provide the name.
+        IncompatiblePluginError: It is made for another version of composer-pl.
+        ConfigError: The name cannot be a key of a configuration.
+    """
     if entry.rivals:
-        raise DuplicatePluginError(name, (entry.distribution, *entry.rivals))
-    if not name.isidentifier():
+        raise DuplicatePluginError(entry.name, (entry.distribution, *entry.rivals))
+    if not entry.name.isidentifier():
         raise ConfigError(
-            f"{doing}: the name of a condition must be a Python identifier, found {name!r} from "
-            f"{entry.distribution}. Next: ask its author to rename the entry point."
+            f"{doing}: the name of a condition must be a Python identifier, found {entry.name!r} "
+            f"from {entry.distribution}. Next: ask its author to rename the entry point."
         )
-    if not fits(entry.requires, installed_version()):
-        raise IncompatiblePluginError(name, entry.distribution, entry.requires, installed_version())
-    return entry
+    ours = installed_version()
+    if not fits(entry.requires, ours):
+        raise IncompatiblePluginError(entry.name, entry.distribution, entry.requires, ours)
 
 
 def load(

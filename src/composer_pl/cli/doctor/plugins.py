@@ -7,11 +7,15 @@ from typing import Any
 
 import composer_pl
 from composer_pl.cli.doctor.findings import Finding, one_line, refused, size_text
-from composer_pl.conditions.discovery import find
+from composer_pl.conditions.discovery import check_usable
 from composer_pl.conditions.manifest import ENVIRONMENT, PluginEntry, discover
 from composer_pl.errors import ComposerPLError
 
 SHIPPED = Path(composer_pl.__file__).parent / "pretrained"
+JUDGE = "scenes-judge"
+"""The one folder there that holds no model: a network that `eval` reads pictures with."""
+
+_REINSTALL = "`pip install --force-reinstall --no-deps composer-pl`"
 
 
 def plugin_findings(found: Mapping[str, Any]) -> list[Finding]:
@@ -35,11 +39,16 @@ def plugin_findings(found: Mapping[str, Any]) -> list[Finding]:
 
 
 def shipped_models(folder: Path = SHIPPED) -> list[Finding]:
-    """Whether each shipped model is whole and its conditions are installed."""
+    """Whether each shipped model is whole and its conditions are installed, and the judge whole."""
     models = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not models:
         return [Finding("models", "ok", "none is shipped with this package")]
-    return [_model(model) for model in models if not model.name.startswith(("_", "."))]
+    installed = discover()
+    return [
+        _judge(model) if model.name == JUDGE else _model(model, installed)
+        for model in models
+        if not model.name.startswith(("_", "."))
+    ]
 
 
 # -- conditions ------------------------------------------------------------------------------------
@@ -48,7 +57,7 @@ def shipped_models(folder: Path = SHIPPED) -> list[Finding]:
 def _condition(entry: PluginEntry, found: Mapping[str, Any]) -> list[Finding]:
     label = f"plugin {entry.name}"
     try:
-        find(entry.name, doing=f"Finding the condition {entry.name!r}")
+        check_usable(entry, doing=f"Finding the condition {entry.name!r}")
     except ComposerPLError as error:  # duplicate, incompatible, a name that cannot be one
         return [refused(label, str(error))]
     about = f"{entry.distribution} {entry.version}, licence {entry.license or 'not stated'}"
@@ -119,9 +128,8 @@ def _lacking(distribution: str) -> list[tuple[str, str]]:
 # -- models ----------------------------------------------------------------------------------------
 
 
-def _model(folder: Path) -> Finding:
+def _model(folder: Path, installed: Mapping[str, PluginEntry]) -> Finding:
     label = f"model {folder.name}"
-    advice = "`pip install --force-reinstall --no-deps composer-pl`"
     try:
         description = json.loads((folder / "config.json").read_text())
         conditions = description["conditions"]
@@ -131,16 +139,29 @@ def _model(folder: Path) -> Finding:
         }
         size = whole_safetensors(folder / "model.safetensors")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        text = f"{folder} is damaged ({one_line(f'{type(error).__name__}: {error}')})"
-        return Finding(label, "broken", text, advice)
+        return _damaged(label, folder, error)
     text = f"{size_text(size)}, conditions {', '.join(needed) or 'none'}"
-    installed = discover()
     absent = sorted({plugin for plugin in needed.values() if plugin not in installed})
     if absent:
         wanted = " ".join(packages[plugin] for plugin in absent)
         text += f"; it needs {', '.join(absent)}, which this environment lacks"
         return Finding(label, "note", text, f"`pip install {wanted}`")
     return Finding(label, "ok", text)
+
+
+def _judge(folder: Path) -> Finding:
+    label = f"judge {folder.name}"
+    try:
+        size = whole_safetensors(folder / "model.safetensors")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _damaged(label, folder, error)
+    text = f"{size_text(size)}, weights alone: `eval` reads pictures of scenes with it"
+    return Finding(label, "ok", text)
+
+
+def _damaged(label: str, folder: Path, error: Exception) -> Finding:
+    text = f"{folder} is damaged ({one_line(f'{type(error).__name__}: {error}')})"
+    return Finding(label, "broken", text, _REINSTALL)
 
 
 def whole_safetensors(path: Path) -> int:
