@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from composer_pl.composing.composer import Composer
 from composer_pl.composing.drawing import Drawing
@@ -11,6 +11,7 @@ from composer_pl.composing.tasks.colorization import colorization
 from composer_pl.composing.tasks.frame import FROM_NOISE, INVERTING, TaskSettings
 from composer_pl.composing.tasks.mix import mix
 from composer_pl.composing.tasks.pose import pose
+from composer_pl.composing.tasks.region import region
 from composer_pl.composing.tasks.style import style
 from composer_pl.composing.tasks.text import text
 from composer_pl.composing.tasks.translation import translation
@@ -171,6 +172,18 @@ def lines(
                 kept=["surroundings", "colours"],
             )
             for route in ("noise", "inversion")
+        ),
+        Line(
+            name="region: the nearest object, by the twin's caption",
+            plan=lambda i, j: region(
+                composer,
+                p[i],
+                s.masks[i].filter(ImageFilter.MaxFilter(13)),  # as one paints: 6 px more
+                parts=composer.read("caption", s.twin_texts[i]),
+                settings=quick,
+            ),
+            changed=[("colour in the region", "twin")],
+            kept=["outside the region"],
         ),
         Line(
             name="try-on: the twin in the nearest object's place",
