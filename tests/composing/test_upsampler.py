@@ -15,6 +15,7 @@ from composer_pl.errors import CheckpointError, UserInputError
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.storage import save_model
+from composer_pl.models.tiling import Tiling
 from composer_pl.models.upsampler import UpsamplerModel, UpsamplingConfig
 
 FAST = SamplingRecipe(steps=2)
@@ -162,3 +163,16 @@ def test_a_cascade_is_one_upsampler_after_the_other(base, upsampler):
 def test_a_cascade_whose_stages_do_not_meet_is_refused(base, upsampler):
     with pytest.raises(UserInputError, match="which the one before it draws"):
         Composer(base, upsampler=[upsampler, upsampler])
+
+
+def test_tiles_and_thresholds_that_do_not_suit_are_told_before_anything_is_drawn(base, monkeypatch):
+    def predict(*_):
+        raise AssertionError("a network ran")
+
+    monkeypatch.setattr(ComposerModel, "predict", predict)
+    lacking = UpsamplerModel(UPSAMPLER, V, {}, UpsamplingConfig(residual=5.0))
+    composer = Composer(base, upsampler=filled(lacking))
+    with pytest.raises(UserInputError, match="expected no threshold"):
+        composer.compose(Parts({}), recipe=FAST, upsampling=replace(FAST, threshold=0.9))
+    with pytest.raises(UserInputError, match=r"multiples of 4, .*found 18 and 8"):
+        compose(composer, tiling=Tiling(side=18, overlap=8))

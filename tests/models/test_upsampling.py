@@ -9,7 +9,7 @@ from tiny import UPSAMPLER
 
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import UserInputError
-from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.recipe import ConditionGuidance, SamplingRecipe
 from composer_pl.models.sampling import sample_keys
 from composer_pl.models.upsampler import UpsamplerModel, UpsamplingConfig, requantised
 from composer_pl.models.upsampling import low_multiple, upsample
@@ -108,6 +108,58 @@ def test_conditions_and_guidance_reach_the_pictures(low):
     assert (each[1] - blues[1]).abs().max() < 1e-4
     guided = draw(model, low, replace(FAST, guidance=3.0), values={"mean": red})
     assert (guided - reds).abs().max() > 1e-3
+
+
+@pytest.fixture
+def knowing():
+    """An upsampler that knows a condition."""
+    model = UpsamplerModel(
+        replace(UPSAMPLER, context_dim=8),
+        ProcessConfig(prediction="v"),
+        {"mean": FakeGlobal()},
+        UpsamplingConfig(),
+    )
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("change", "like"),
+    [
+        ({"guidance": 3.0, "guidance_end": 0.0}, None),
+        ({"guidance": 3.0, "guidance_start": 0.1}, None),
+        ({"guidance": 3.0, "rescale": 1.0}, {"guidance": 3.0}),
+        ({"threshold": 1.0}, {}),
+        ({"conditions": {"mean": ConditionGuidance(weight=0.5)}}, {}),
+        ({"conditions": {"mean": ConditionGuidance(region="0,0,1,0.5")}}, {}),
+    ],
+)
+def test_a_recipe_is_honoured(knowing, low, change, like):
+    given = {"mean": torch.tensor([[[1.0, -1, -1]]])}
+    found = draw(knowing, low, replace(FAST, **change), values=given)
+    for plain in ({}, {"guidance": 3.0}) if like is None else (like,):
+        other = draw(knowing, low, replace(FAST, **plain), values=given)
+        assert (found - other).abs().max() > 1e-3
+    assert found.abs().max() <= 1
+
+
+def test_at_weight_zero_a_condition_is_as_absent(knowing, low):
+    recipe = replace(FAST, conditions={"mean": ConditionGuidance(weight=0.0)})
+    found = draw(knowing, low, recipe, values={"mean": torch.tensor([[[1.0, -1, -1]]])})
+    assert torch.equal(found, draw(knowing, low))
+    never = replace(FAST, guidance=3.0, guidance_start=0.999, guidance_end=0.9991)
+    given = {"mean": torch.tensor([[[1.0, -1, -1]]])}
+    assert torch.equal(draw(knowing, low, never, values=given), draw(knowing, low, values=given))
+
+
+def test_a_threshold_is_refused_where_residuals_are_diffused(low):
+    model = UpsamplerModel(
+        UPSAMPLER, ProcessConfig(prediction="v"), {}, UpsamplingConfig(residual=5.0)
+    )
+    with pytest.raises(UserInputError, match=r"expected no threshold.*found 0\.9\. Next: leave"):
+        draw(model, low, replace(FAST, threshold=0.9))
+    draw(model, low[:1], FAST)
 
 
 def test_sides_that_are_needed_follow_from_network_and_factor(upsampler):

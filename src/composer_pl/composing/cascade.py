@@ -17,7 +17,7 @@ from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.sampling import sample_keys
 from composer_pl.models.tiling import Tiling
 from composer_pl.models.upsampler import UpsamplerModel
-from composer_pl.models.upsampling import UPSAMPLING, low_multiple
+from composer_pl.models.upsampling import UPSAMPLING, check_manner, low_multiple
 
 
 class Cascade:
@@ -61,6 +61,15 @@ class Cascade:
                 f"{first.config.resolution} px. Next: give the upsampler that was trained for this "
                 f"base model."
             )
+
+    def check_manner(self, recipe: SamplingRecipe | None, tiling: Tiling | None) -> None:
+        """Refuse, before anything is drawn, a recipe or tiles that a network cannot work by.
+
+        Raises:
+            UserInputError: It is such a one.
+        """
+        for model in self.upsamplers:
+            check_manner(model, recipe or UPSAMPLING, tiling)
 
     def side_multiple(self) -> int:
         """What the sides of what enters must be divisible by, for every network."""

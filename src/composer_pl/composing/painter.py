@@ -125,6 +125,7 @@ class Painter:
         the picture of number `holding`. All else is as `compose` says.
         """
         request = self._request(parts, n, seed, recipe, size, against, noise)
+        self.cascade.check_manner(upsampling, tiling)
         return finished_batches(
             self.model,
             self.cascade,

@@ -34,6 +34,7 @@ def mixture_function(
     size: tuple[int, int],
     num_timesteps: int,
     device: torch.device,
+    told: Callable[[ConditionSignals], ConditionSignals] = lambda signals: signals,
 ) -> Callable[[Tensor], Mixture]:
     """The mixture of each step.
 
@@ -51,6 +52,7 @@ def mixture_function(
         size: Height and width of the pictures.
         num_timesteps: Of the schedule, which tells how far a timestep is on the walk.
         device: Where maps lie.
+        told: Adds to the signals of every set, the empty one too, what all are told alike.
 
     Raises:
         UserInputError: Too many conditions have weights or regions of their own.
@@ -84,7 +86,7 @@ def mixture_function(
         for (which, names), (weight, unguided) in weights.items():
             encode = encode_c1 if which == "c1" else encode_c2
             signals = encode(names) if names else ConditionSignals()
-            branches.append(Branch(signals=signals, weight=weight, unguided=unguided))
+            branches.append(Branch(signals=told(signals), weight=weight, unguided=unguided))
         # The first, the whole set, gives the variance and stays; others that count nowhere do not.
         kept = branches[:1] + [b for b in branches[1:] if not _nowhere(b)]
         return Mixture(branches=kept, samples=samples)

@@ -47,6 +47,19 @@ class Tiling:
             )
 
 
+def check_tiling(tiling: Tiling, multiple: int) -> None:
+    """Refuse tiles that do not suit a network.
+
+    Raises:
+        UserInputError: Side or overlap is no multiple of what the network needs.
+    """
+    if tiling.side % multiple or tiling.overlap % multiple:
+        raise UserInputError(
+            f"Tiling a picture: expected side and overlap to be multiples of {multiple}, as the "
+            f"network needs, found {tiling.side} and {tiling.overlap}. Next: correct them."
+        )
+
+
 def tiled(
     network: Network, x: Float[Tensor, "b c h w"], tiling: Tiling, *, multiple: int = 1
 ) -> Float[Tensor, "b out h w"]:
@@ -61,11 +74,7 @@ def tiled(
     Raises:
         UserInputError: Side or overlap is no such multiple.
     """
-    if tiling.side % multiple or tiling.overlap % multiple:
-        raise UserInputError(
-            f"Tiling a picture: expected side and overlap to be multiples of {multiple}, as the "
-            f"network needs, found {tiling.side} and {tiling.overlap}. Next: correct them."
-        )
+    check_tiling(tiling, multiple)
     height, width = x.shape[2:]
     joined: Tensor | None = None
     down, across = (_places(length, tiling, x) for length in (height, width))

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from composer_pl.diffusion.guidance import guided
+from composer_pl.diffusion.guidance import combined
 from composer_pl.errors import UserInputError
+from composer_pl.models.mixing import mixture_function
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.sampling import row_encoder, solve
-from composer_pl.models.tiling import Tiling, tiled
+from composer_pl.models.tiling import Tiling, check_tiling, tiled
 from composer_pl.models.upsampler import UpsamplerModel, requantised
 from composer_pl.randomness import derive_key, keyed_normal
 from composer_pl.types import ConditionSignals
@@ -42,7 +44,8 @@ def upsample(
         low: Small pictures in [-1, 1]; rounded to 8 bits first, as GLIDE does, so that a picture
             read from its file gives the same.
         recipe: How to sample. Guidance other than 1 moves away from no condition; a model without
-            `values` has nothing to move away from and is run once a step.
+            `values` has nothing to move away from and is run once a step. What it says of
+            conditions that are not given has no effect.
         keys: One key a picture, from which its noise is drawn; the key that drew the small picture
             will do, as other noise is drawn from it.
         level: Noise level of the small pictures; None takes the model's setting.
@@ -55,11 +58,12 @@ def upsample(
 
     Raises:
         UserInputError: The sizes do not suit the network, the level is one that training did not
-            draw, tiles do not suit the network, or there are neither one value nor as many values
-            as keys.
+            draw, tiles or recipe do not suit the network, or there are neither one value nor as
+            many values as keys.
     """
     level = model.upsampling.level if level is None else level
     _check(model, low, keys, level)
+    check_manner(model, recipe, tiling)
     device = next(model.parameters()).device
     given = {} if values is None else dict(values)
     encode = row_encoder(model, given, len(keys))
@@ -96,14 +100,26 @@ def upsample(
             if progress is not None:
                 progress(done + step, total)
 
-        denoise = guided(
+        mixture_at = mixture_function(
+            recipe,
+            c2=list(given),
+            c1=[] if given else None,
+            encode_c2=partial(encode, rows),
+            encode_c1=partial(encode, rows),
+            samples=len(chunk),
+            size=size,
+            num_timesteps=model.process_config.num_timesteps,
+            device=device,
+            told=partial(model.with_level, level=levels),
+        )
+        denoise = combined(
             predict,
-            model.with_level(encode(rows, list(given)), levels),
-            model.with_level(ConditionSignals(), levels) if given else None,
-            recipe.guidance,
+            mixture_at,
             model.process,
             # Residuals are no pictures: their range is not that of pixels.
             clip_x_0=recipe.clip_x_0 and not model.upsampling.residual,
+            threshold=recipe.threshold,
+            rescale=recipe.rescale,
         )
         x_T = keyed_normal(chunk, "x_T", (3, *size)).to(device)
         schedule = model.process.schedule
@@ -116,6 +132,22 @@ def low_multiple(model: UpsamplerModel) -> int:
     """What the sides of small pictures must be divisible by."""
     multiple, factor = model.config.side_multiple, model.upsampling.factor
     return next(side for side in range(1, multiple + 1) if side * factor % multiple == 0)
+
+
+def check_manner(model: UpsamplerModel, recipe: SamplingRecipe, tiling: Tiling | None) -> None:
+    """Refuse a recipe or tiles that an upsampler cannot work by.
+
+    Raises:
+        UserInputError: It is such a one.
+    """
+    if recipe.threshold is not None and model.upsampling.residual:
+        raise UserInputError(
+            f"Upsampling pictures: expected no threshold, which is for the range of pictures, as "
+            f"this upsampler draws what they lack, found {recipe.threshold}. Next: leave threshold "
+            f"out of its recipe."
+        )
+    if tiling is not None:
+        check_tiling(tiling, model.config.side_multiple)
 
 
 def _check(model: UpsamplerModel, low: Tensor, keys: Tensor, level: float) -> None:

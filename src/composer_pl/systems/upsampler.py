@@ -14,7 +14,7 @@ from composer_pl.errors import CheckpointError
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.models.storage import load_upsampler
 from composer_pl.models.upsampler import UpsamplerModel, requantised
-from composer_pl.models.upsampling import UPSAMPLING, upsample
+from composer_pl.models.upsampling import UPSAMPLING, check_manner, upsample
 from composer_pl.models.upsampling_config import UpsamplingConfig
 from composer_pl.randomness import keyed_normal, keyed_uniform
 from composer_pl.systems.learning_rate import LearningRate
@@ -82,6 +82,7 @@ class UpsamplerSystem(System):
     ):
         super().__init__()
         self.model = UpsamplerModel(backbone, process, {}, upsampling)
+        check_manner(self.model, sampling, None)
         self.sampling = sampling
         if start is not None:
             _take_weights(self.model, start)
