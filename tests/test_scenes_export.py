@@ -16,6 +16,7 @@ from composer_pl.data.scenes.export import ExportSettings, export_scenes
 from composer_pl.data.scenes.files import DEPTH_SCALE
 from composer_pl.data.scenes.render import render
 from composer_pl.data.scenes.sampler import SceneSampler
+from composer_pl.data.scenes.truth import outlines
 from composer_pl.data.scenes.vocabulary import SHAPES
 from composer_pl.data.sources import SourceConfig, list_source
 from composer_pl.errors import UserInputError
@@ -102,17 +103,38 @@ def test_depth_ids_and_truth_files_are_those_of_the_renderer(root):
         assert [o["shape"] for o in truth["objects"]] == [o.shape for o in found.scenes[i].objects]
 
 
+def test_outlines_run_where_the_masks_end_and_nowhere_on_the_ground(root):
+    """By the masks of `ids` alone: a line wherever two of them meet, none away from objects."""
+    found = render([SceneSampler(4).scene(i) for i in range(5)], 32)
+    for i in range(5):
+        picture = Image.open(root / "outlines" / "train" / f"{i:012d}.png")
+        assert picture.mode == "L"
+        levels, ids = (
+            np.asarray(picture),
+            np.asarray(Image.open(root / "ids" / "train" / f"{i:012d}.png")).astype(int),
+        )
+        assert set(np.unique(levels)) <= {0, 255}
+        borders = np.zeros_like(ids, dtype=bool)
+        borders[:, :-1] |= ids[:, :-1] != ids[:, 1:]
+        borders[:-1] |= ids[:-1] != ids[1:]
+        assert (levels[borders] == 255).all()
+        assert (ids[(levels == 255) & ~borders] > 0).all(), "other lines are edges of objects"
+        assert (levels == outlines(found)[i, 0].numpy() * 255).all()
+
+
 def test_shards_hold_one_sample_after_another(root):
     shards = sorted((root / "shards").glob("train-*.tar"))
     assert [s.name for s in shards] == [f"train-{i:06d}.tar" for i in range(3)]
     with tarfile.open(shards[0]) as tar:
         names = tar.getnames()
         picture = tar.extractfile("000000000001.png").read()
-    assert names[:5] == [
-        f"000000000000.{s}" for s in ("png", "depth.png", "ids.png", "txt", "json")
+        lines = tar.extractfile("000000000001.outlines.png").read()
+    assert names[:6] == [
+        f"000000000000.{s}" for s in ("png", "depth.png", "ids.png", "outlines.png", "txt", "json")
     ]
-    assert len(names) == 10
+    assert len(names) == 12
     assert picture == (root / "train" / "000000000001.png").read_bytes()
+    assert lines == (root / "outlines" / "train" / "000000000001.png").read_bytes()
 
 
 def test_an_interrupted_writing_goes_on_and_ends_in_the_same_bytes(root, tmp_path, monkeypatch):
@@ -168,11 +190,23 @@ def test_the_command_writes_a_root_and_says_how_far_it_is(tmp_path, capsys):
         (["--colors", "rde"], "did you mean 'red'"),
         (["--size", "4"], "16 to 2048"),
         (["--correlate", "red sphere"], "a pair and a probability"),
-        (["--val", "-1"], "val to be at least 0"),
+        (["--size", "4096"], "16 to 2048"),
+        (["--samples", "4"], "one of 1, 5, 9, found 4"),
+        (["--shapes", "cube", "--exclude", "red cube", "--colors", "red"], "exclude fewer"),
+        (["--shapes", "cube", "--require", "red sphere"], "red sphere"),
+        (["--device", "tpu"], "Choosing the device: expected cpu, cuda"),
+        (["--device", "cuda:99"], "Choosing the device: expected cpu, cuda"),
+        (["-n", "0"], "expected -n to be at least 1, found 0"),
+        (["--val", "-1"], "--val to be at least 0"),
+        (["--block", "0"], "--block to be at least 1"),
     ],
 )
-def test_a_command_that_cannot_be_met_is_one_line(tmp_path, capsys, words, message):
+def test_a_command_that_cannot_be_met_is_one_line_and_leaves_nothing(
+    tmp_path, capsys, words, message
+):
+    """So that the corrected command, into the same folder, finds nothing in its way."""
     assert main(["scenes", "--out", str(tmp_path / "x"), "-n", "1", *words]) == 2
-    error = capsys.readouterr().err.strip().splitlines()
-    assert message in error[-1]
-    assert not (tmp_path / "x").exists()
+    (error,) = capsys.readouterr().err.strip().splitlines()
+    assert message in error
+    assert "Next: " in error
+    assert not list(tmp_path.iterdir())

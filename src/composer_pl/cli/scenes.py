@@ -7,7 +7,9 @@ from pathlib import Path
 
 from composer_pl.cli.parser import seed_value
 
-HELP = "Render scenes of simple solids as a COCO root: captions, instances, depth and truth."
+HELP = (
+    "Render scenes of simple solids as a COCO root: captions, instances, depth, outlines and truth."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the scenes; an interrupted call goes on where it was."""
+    from composer_pl.composing.mistakes import usable_device
     from composer_pl.data.scenes.export import ExportSettings, export_scenes
     from composer_pl.data.scenes.rules import SceneRules
+
+    _check_counts(args)
 
     def listed(text: str) -> list[str] | None:
         return [name.strip() for name in text.split(",") if name.strip()] or None
@@ -68,10 +73,24 @@ def run(args: argparse.Namespace) -> int:
         block=args.block,
         rules=rules,
     )
-    out = Path(args.out)
-    written = export_scenes(out, settings, device=args.device, progress=_Progress())
+    out, device = Path(args.out), usable_device(args.device)
+    written = export_scenes(out, settings, device=device, progress=_Progress())
     print(f"{out}: {args.count + args.val} scenes{'' if written else ', there already'}")
     return 0
+
+
+def _check_counts(args: argparse.Namespace) -> None:
+    """Refuse numbers that cannot be, by the names of their options."""
+    from composer_pl.errors import UserInputError
+
+    counts = {"-n": (args.count, 1), "--val": (args.val, 0)}
+    counts |= {"--first": (args.first, 0), "--block": (args.block, 1)}
+    for option, (found, least) in counts.items():
+        if found < least:
+            raise UserInputError(
+                f"Reading the options of scenes: expected {option} to be at least {least}, found "
+                f"{found}. Next: correct it."
+            )
 
 
 def _correlation(text: str) -> tuple[str, float]:

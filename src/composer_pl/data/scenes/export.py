@@ -10,6 +10,7 @@ complete block.
     DIR/annotations/instances_train.json     categories are the shapes
     DIR/depth/train/000000000000.png         16 bits, distance along the camera's axis
     DIR/ids/train/000000000000.png           instance seen at each pixel, 0 none
+    DIR/outlines/train/000000000000.png      8 bits, white where an object or one of its edges ends
     DIR/truth/train.jsonl                    scenes with objects, camera, light, captions, boxes
     DIR/shards/train-000000.tar              with shards: all of the above per scene
 """
@@ -22,6 +23,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from composer_pl.data.scenes.annotations import annotation_files
 from composer_pl.data.scenes.files import (
     DEPTH_SCALE,
@@ -30,11 +33,15 @@ from composer_pl.data.scenes.files import (
     scene_record,
     write_shard,
 )
-from composer_pl.data.scenes.render import render
+from composer_pl.data.scenes.render import check_rendering, render
 from composer_pl.data.scenes.rules import SceneRules
 from composer_pl.data.scenes.sampler import SceneSampler
 from composer_pl.data.scenes.source import RENDERER_VERSION
+from composer_pl.data.scenes.truth import outlines
 from composer_pl.errors import UserInputError
+
+MAPS = ("depth", "ids", "outlines")
+"""Folders beside the pictures, and suffixes in shards: `depth/train/NAME.png`, `depth.png`."""
 
 _BATCH_PIXELS = 1 << 19  # pixels rendered together: 128 scenes of 64 x 64, one of 724 x 724
 
@@ -73,6 +80,7 @@ class ExportSettings:
                     f"Writing scenes: expected {name} to be at least {least}, found "
                     f"{getattr(self, name)}. Next: correct it."
                 )
+        check_rendering(self.size, self.samples)
 
     def splits(self) -> dict[str, range]:
         """Split -> numbers of its scenes."""
@@ -81,15 +89,16 @@ class ExportSettings:
         return {**splits, "val": range(middle, middle + self.val)} if self.val else splits
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON, the renderer's version included."""
-        return json.loads(json.dumps({**asdict(self), "renderer": RENDERER_VERSION}))
+        """Return plain JSON, the renderer's version and the kinds of maps included."""
+        facts = {**asdict(self), "renderer": RENDERER_VERSION, "maps": MAPS}
+        return json.loads(json.dumps(facts))
 
 
 def export_scenes(
     root: Path,
     settings: ExportSettings,
     *,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> bool:
     """Write a root of scenes, or go on with one that was interrupted.
@@ -104,6 +113,7 @@ def export_scenes(
         False when the root was whole already, True when it was written.
 
     Raises:
+        ConfigError: The rules contradict each other; nothing is begun then.
         UserInputError: The folder holds something else, or cannot be written.
     """
     try:
@@ -117,14 +127,17 @@ def export_scenes(
 
 
 def _export(
-    root: Path, settings: ExportSettings, device: str, progress: Callable[[int, int], None]
+    root: Path,
+    settings: ExportSettings,
+    device: str | torch.device,
+    progress: Callable[[int, int], None],
 ) -> bool:
+    sampler = SceneSampler(settings.seed, settings.rules)  # refuses rules before a folder is made
     root = root.absolute()  # `.` has no name to put `.unfinished` behind
     if _is_whole(root, settings):
         return False
     work = root.with_name(f"{root.name}.unfinished")
     _begin(work, settings)
-    sampler = SceneSampler(settings.seed, settings.rules)
     total, done = settings.train + settings.val, 0
     progress(0, total)
     for split, numbers in settings.splits().items():
@@ -153,7 +166,7 @@ def _write_block(
     numbers: range,
     sampler: SceneSampler,
     settings: ExportSettings,
-    device: str,
+    device: str | torch.device,
     progress: Callable[[int], None],
 ) -> None:
     """Write the pictures of a block, then the part file that declares them complete."""
@@ -162,13 +175,14 @@ def _write_block(
     for batch in _batches(numbers, max(1, _BATCH_PIXELS // settings.size**2)):
         scenes = [sampler.scene(number) for number in batch]
         rendering = render(scenes, settings.size, samples=settings.samples, device=device)
+        lined = outlines(rendering)
         for position, number in enumerate(batch):
             key = f"{number:012d}"
             record = scene_record(rendering, position)
-            files = scene_files(rendering, position, record)
+            files = scene_files(rendering, position, record, lined[position])
             (work / split / f"{key}.png").write_bytes(files["png"])
-            (work / "depth" / split / f"{key}.png").write_bytes(files["depth.png"])
-            (work / "ids" / split / f"{key}.png").write_bytes(files["ids.png"])
+            for kind in MAPS:
+                (work / kind / split / f"{key}.png").write_bytes(files[f"{kind}.png"])
             row = annotation_row(rendering, position, record, f"{key}.png")
             lines.append(json.dumps({"row": row, "truth": record}))
             if settings.shards:
@@ -214,7 +228,7 @@ def _begin(work: Path, settings: ExportSettings) -> None:
             "found other settings in it. Next: remove that folder, or choose another --out."
         )
     for split in settings.splits():
-        for folder in (split, f"depth/{split}", f"ids/{split}"):
+        for folder in (split, *(f"{kind}/{split}" for kind in MAPS)):
             (work / folder).mkdir(parents=True, exist_ok=True)
     for folder in ("annotations", "truth", "parts", *(["shards"] if settings.shards else [])):
         (work / folder).mkdir(exist_ok=True)
@@ -226,6 +240,8 @@ def _begin(work: Path, settings: ExportSettings) -> None:
                 "depth": f"16-bit levels / {DEPTH_SCALE} = distance along the camera's axis in "
                 "scene units; 65535 is the sky. As a depth map for composer-pl: ?near=black",
                 "ids": "object i of the truth, the nearest first, has the id i + 1; 0 is none",
+                "outlines": "255 where another object or the ground begins, an edge of an object "
+                "runs or its surface steps back, one pixel wide; else 0. A sketch for composer-pl",
             },
             indent=1,
         ),

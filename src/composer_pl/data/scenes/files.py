@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
+from torch import Tensor
 
 from composer_pl.data.scenes.annotations import Row, run_lengths
 from composer_pl.data.scenes.render import Rendering
@@ -20,11 +22,20 @@ DEPTH_SCALE = 2000
 _SKY = 65535
 
 
-def scene_files(rendering: Rendering, picture: int, record: dict[str, Any]) -> dict[str, bytes]:
+def scene_files(
+    rendering: Rendering, picture: int, record: dict[str, Any], lines: Float[Tensor, "1 s s"]
+) -> dict[str, bytes]:
     """Return file suffix -> content, in WebDataset's sense of a suffix.
 
     `png` is the picture, `depth.png` 16-bit distance along the camera's axis times `DEPTH_SCALE`
-    (near is dark, sky is the largest level), `ids.png` the instance seen at each pixel.
+    (near is dark, sky is the largest level), `ids.png` the instance seen at each pixel,
+    `outlines.png` white lines on black.
+
+    Args:
+        rendering: With this picture.
+        picture: Which one.
+        record: Its truth, from `scene_record`.
+        lines: Its own of `truth.outlines`.
     """
     pixels = rendering.pixels[picture].permute(1, 2, 0).contiguous().cpu().numpy()
     depth = (rendering.depth[picture].double() * DEPTH_SCALE).round().clamp(max=_SKY)
@@ -33,6 +44,7 @@ def scene_files(rendering: Rendering, picture: int, record: dict[str, Any]) -> d
         "png": _png(Image.fromarray(pixels)),
         "depth.png": _png(Image.fromarray(levels)),
         "ids.png": _png(Image.fromarray(rendering.ids[picture].cpu().numpy())),
+        "outlines.png": _png(Image.fromarray((lines[0] * 255).byte().cpu().numpy())),
         "txt": "\n".join(record["captions"]).encode(),
         "json": json.dumps(record).encode(),
     }

@@ -81,16 +81,7 @@ def render(
     Raises:
         ConfigError: A number is out of range.
     """
-    if not SMALLEST <= size <= LARGEST:
-        raise ConfigError(
-            f"Rendering scenes: expected a size of {SMALLEST} to {LARGEST} pixels, found {size}. "
-            "Next: correct it."
-        )
-    if samples not in SAMPLES:
-        raise ConfigError(
-            f"Rendering scenes: expected samples to be one of {', '.join(map(str, SAMPLES))}, "
-            f"found {samples}. Next: correct it."
-        )
+    check_rendering(size, samples)
     table = scene_table(scenes, device)
     total = len(scenes) * size * size
     block = block or (_CPU_BLOCK if torch.device(device).type == "cpu" else _GPU_BLOCK)
@@ -116,6 +107,24 @@ def render(
         depth=depth.view(shape),
         normal=normal.view(3, *shape).transpose(0, 1).contiguous(),
     )
+
+
+def check_rendering(size: int, samples: int) -> None:
+    """Refuse what `render` cannot draw.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+    if not SMALLEST <= size <= LARGEST:
+        raise ConfigError(
+            f"Rendering scenes: expected a size of {SMALLEST} to {LARGEST} pixels, found {size}. "
+            "Next: correct it."
+        )
+    if samples not in SAMPLES:
+        raise ConfigError(
+            f"Rendering scenes: expected samples to be one of {', '.join(map(str, SAMPLES))}, "
+            f"found {samples}. Next: correct it."
+        )
 
 
 def _level_edges() -> Float[Tensor, " 255"]:
