@@ -242,6 +242,15 @@ def test_encoders_and_the_judge():
         assert f"floor {judge['floor']:.0%}, sky {judge['sky']:.0%}" in text
 
 
+@pytest.mark.parametrize("plugin", ["caption", "semantics", "depth", "instances"])
+def test_the_card_of_shipped_encoders_states_the_digest_of_the_file_it_names(plugin):
+    folder = ROOT / "plugins" / plugin
+    card = (folder / "README.md").read_text()
+    (name,) = set(re.findall(r"`weights/([\w.-]+)`", card))
+    content = (folder / "src" / f"composer_pl_{plugin}" / "weights" / name).read_bytes()
+    assert re.findall(r"sha256 `([0-9a-f]{64})`", card) == [sha256(content).hexdigest()]
+
+
 def said(training):
     return f"{training['steps']} steps of {training['batch']:,}, {training['seconds']:.0f} s"
 

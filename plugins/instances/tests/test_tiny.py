@@ -1,18 +1,25 @@
 """The tiny network of scenes: what it is, how it is trained, saved, loaded and measured."""
 
+import json
 import math
 import re
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from composer_pl.data.scenes import vocabulary
 from composer_pl.plugin import ConfigError, MissingWeightsError, UserInputError
 from composer_pl_instances import Instances
 from composer_pl_instances.extractor import Detections
 from composer_pl_instances.measuring import measure
-from composer_pl_instances.networks import CHECKPOINTS, build_network, load_network
+from composer_pl_instances.networks import (
+    CHECKPOINTS,
+    build_network,
+    file_metadata,
+    load_network,
+)
 from composer_pl_instances.tiny import NAMES, SLOTS, description
 from composer_pl_instances.training import save, train
 
@@ -97,14 +104,33 @@ def test_a_missing_or_changed_shipped_file_is_named_in_one_line(weights, tmp_pat
 # -- files under another name ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["tiny-scenes", "yolo26n-seg", "yolov8n-seg"])
-def test_a_file_is_read_by_its_own_description_whatever_model_is_named(model, weights, untrained):
-    extractor = Instances(model=model, weights_file=str(weights)).build_extractor()
+def test_a_file_of_its_kind_is_read_under_its_name(weights):
+    extractor = Instances(model="tiny-scenes", weights_file=str(weights)).build_extractor()
     assert extractor.names == NAMES
 
 
+@pytest.mark.parametrize("model", ["yolo26n-seg", "yolo11n-seg", "yolov8n-seg"])
+def test_its_weights_under_another_models_name_are_refused(model, weights):
+    with pytest.raises(ConfigError, match=rf"{model}.*tiny.*`model` to tiny-scenes") as error:
+        Instances(model=model, weights_file=str(weights)).build_extractor()
+    assert "\n" not in str(error.value)
+
+
+def test_weights_of_another_network_under_its_name_are_refused(tmp_path):
+    other = description() | {"width_multiple": 0.5, "nc": 2}
+    other["head"][-1][-1][-1] = 32
+    network = build_network(json.loads(json.dumps(other)))
+    halves = {name: entry.half() for name, entry in network.state_dict().items()}
+    path = tmp_path / "other.safetensors"
+    save_file(halves, path, metadata=file_metadata(other, ("cat", "dog"), halves, path))
+    assert load_network(path)[1] == ("cat", "dog")
+    with pytest.raises(ConfigError, match=r"'tiny-scenes', found another one.*Next:") as error:
+        Instances(model="tiny-scenes", weights_file=str(path)).build_extractor()
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_foreign_checkpoint_under_the_tiny_name_is_converted(tmp_path, monkeypatch):
+def test_a_checkpoint_of_its_kind_with_other_classes_is_converted(tmp_path, monkeypatch):
     monkeypatch.setenv("COMPOSER_PL_CACHE", str(tmp_path / "cache"))
     network = build_network(description() | {"nc": 2})
     network.names = {0: "cat", 1: "dog"}

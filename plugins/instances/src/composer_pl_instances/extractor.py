@@ -42,6 +42,7 @@ class InstanceExtractor(nn.Module):
 
     Args:
         path: Converted safetensors.
+        model: What `path` is said to be; empty for anything.
         confidence: See `Instances`.
         overlap: See `Instances`.
         max_instances: See `Instances`.
@@ -51,13 +52,14 @@ class InstanceExtractor(nn.Module):
         self,
         path: Path,
         *,
+        model: str = "",
         confidence: float = 0.25,
         overlap: float = 0.7,
         max_instances: int = 100,
     ):
         super().__init__()
         self.network: Any
-        self.network, self.names = load_network(path)
+        self.network, self.names = load_network(path, model)
         self.network.to(memory_format=torch.channels_last)  # a tenth faster on CPUs
         self._multiple = int(max(self.network.stride))
         self.confidence = confidence

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from composer_pl.plugin import MissingDependencyError, UserInputError, WeightSpec
+from composer_pl.plugin import ConfigError, MissingDependencyError, UserInputError, WeightSpec
 from composer_pl_instances import tiny
 from composer_pl_instances.quiet import quiet_import
 
@@ -69,17 +69,19 @@ CANVASES = {"tiny-scenes": tiny.CANVAS}
 """That of the others."""
 
 
-def load_network(path: Path) -> tuple[Any, tuple[str, ...]]:
+def load_network(path: Path, model: str = "") -> tuple[Any, tuple[str, ...]]:
     """Build the network of a converted file, frozen and in evaluation mode.
 
     Args:
         path: Safetensors written by `composer_pl_instances.convert`.
+        model: What the file is said to be, a key of `CHECKPOINTS`; empty for anything.
 
     Returns:
         The network with its normalisations fused, and its class names.
 
     Raises:
         UserInputError: The file is not a converted network.
+        ConfigError: It is the tiny network of scenes and said to be another, or the reverse.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -97,6 +99,7 @@ def load_network(path: Path) -> tuple[Any, tuple[str, ...]]:
         raise _refusal(path, f"damaged metadata ({error})") from error
     if not isinstance(names, list):
         raise _refusal(path, "damaged metadata (names)")
+    _check_model(model, description, path)
     network = build_described(description, path)
     if len(names) != network.model[-1].nc:
         raise _refusal(path, f"{len(names)} class names for {network.model[-1].nc} classes")
@@ -196,6 +199,17 @@ def check_description(description: Any, path: Path) -> None:
             raise _refusal(path, f"the unknown layer {layer!r}")
     if layers[-1][2] not in ("Segment", "Segment26"):
         raise _refusal(path, f"a network that ends in {layers[-1][2]}, which gives no masks")
+
+
+def _check_model(model: str, description: Any, path: Path) -> None:
+    """Hold a file to the name it goes by: photos and scenes have other canvases and classes."""
+    found = tiny.is_tiny(description)
+    if model and found != (model == "tiny-scenes"):
+        other, step = ("the tiny one", "tiny-scenes") if found else ("another one", "its own name")
+        raise ConfigError(
+            f"Loading instance weights from {path}: expected a network of {model!r}, found "
+            f"{other}. Next: set `model` to {step}, or correct `weights_file`."
+        )
 
 
 def _refusal(path: Path, found: str) -> UserInputError:

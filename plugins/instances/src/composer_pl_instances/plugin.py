@@ -48,6 +48,7 @@ class Instances(ConditionPlugin):
             `tiny-scenes`, trained on this library's procedural scenes and shipped with the package.
         weights_file: A file to use instead of the cached one: a `.pt` of ultralytics with any
             classes (converted once, nothing in it is executed), or the converted `.safetensors`.
+            It is read by its own description; only the tiny network of scenes must be named.
         canvas: Side of the picture that the network sees, a multiple of 32; None for the side that
             `model` is trained at, 640, or 256 for `tiny-scenes`. Published networks are four times
             as fast at 320 and miss small things.
@@ -102,7 +103,8 @@ class Instances(ConditionPlugin):
         """Build the frozen network; converts a `.pt` first if that was not done before.
 
         Raises:
-            ConfigError: An argument is out of range.
+            ConfigError: An argument is out of range, or a file of the tiny network goes by another
+                name, or the reverse.
             MissingWeightsError: The weights are absent or not the expected file.
             MissingDependencyError: ultralytics cannot be imported.
             UserInputError: The weights are no YOLO segmentation network, or hold foreign code.
@@ -116,6 +118,7 @@ class Instances(ConditionPlugin):
         )
         return InstanceExtractor(
             path,
+            model=self.model,
             confidence=self.confidence,
             overlap=self.overlap,
             max_instances=self.max_instances,

@@ -54,3 +54,9 @@ def description() -> dict[str, Any]:
             [[15, 18, 21], 1, "Segment", ["nc", 32, 64]],
         ],
     }
+
+
+def is_tiny(found: Any) -> bool:
+    """Whether a description is of this network, with whatever classes."""
+    ours = description()
+    return isinstance(found, dict) and all(found.get(k) == ours[k] for k in ("backbone", "head"))
