@@ -1,4 +1,4 @@
-"""Every exception a user can meet.
+"""Every exception a user can meet, and a warning.
 
 Each message says what was being done, what was expected, what was found, and the one next step.
 The command line prints the message alone and exits with code 2; a traceback is for our own bugs.
@@ -17,6 +17,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 class ComposerPLError(Exception):
     """Base of every error that is the user's to mend; its message is complete on its own."""
+
+
+class TakenForGrantedWarning(UserWarning):
+    """What was assumed of a file that does not say it; like errors, complete on its own."""
 
 
 class UserInputError(ComposerPLError, ValueError):

@@ -163,6 +163,17 @@ def test_what_is_wrong_is_told_before_a_picture_is_walked_back(
     assert told.count("\n") == 0
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_picture_that_would_be_near_black_is_told_in_one_line(folder, capsys):
+    levels = np.random.default_rng(0).integers(0, 4096, (40, 40)).astype(np.uint16)
+    levels[0, 0] = 4095
+    Image.fromarray(levels).save("twelve.png")
+    assert edit("variation", "twelve.png", "--keep", "color", "-n", "1") == 0
+    told = capsys.readouterr().err.strip()
+    assert told.startswith("Reading the picture twelve.png: expected 16-bit levels up to 65535")
+    assert told.count("\n") == 0
+
+
 @pytest.mark.parametrize("task", ["text", "translation", "colorization", "style", "pose", "tryon"])
 def test_a_poor_model_names_what_it_lacks_and_has(folder, capsys, task):
     arguments = {**RUNS, "tryon": ["a.png", "b.png", "--mask", "0,0,0.5,1"]}[task]

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from composer_pl.data.decode import BrokenPictureError, PictureLimits, decode_picture, read_picture
+from composer_pl.data.decode import (
+    BrokenPictureError,
+    PictureLimits,
+    decode_picture,
+    given_picture,
+    read_picture,
+)
+from composer_pl.errors import TakenForGrantedWarning
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -52,6 +59,40 @@ def test_sixteen_bit_grey_is_scaled_by_its_range_not_clipped(encoded, form):
     found = pixels(encoded(Image.fromarray(grey), form))
     np.testing.assert_allclose(found[..., 0], grey / 257, atol=0.51)
     assert found.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+@pytest.mark.parametrize(
+    ("levels", "white"),
+    [
+        (np.linspace(0, 255, 64).astype(np.uint16), 255),
+        (np.linspace(0, 4095, 64).astype(np.uint16), 4095),
+        (np.arange(64).astype(np.uint8) % 2, 1),
+    ],
+)
+def test_levels_that_would_be_near_black_are_stretched_with_a_word(tmp_path, form, levels, white):
+    path = tmp_path / f"few.{form.lower()}"
+    Image.fromarray(np.broadcast_to(levels, (64, 64)).copy()).save(path)
+    with pytest.warns(TakenForGrantedWarning, match=rf"few.*none above {white}, taken as 0\.\."):
+        from_file = given_picture(path)
+    with Image.open(path) as opened, pytest.warns(TakenForGrantedWarning, match="few"):
+        same = given_picture(opened)
+    assert np.array_equal(np.asarray(from_file.image), np.asarray(same.image))
+    found = np.asarray(from_file.image).astype(float)
+    np.testing.assert_allclose(found[0, :, 1], levels * (255 / white), atol=0.51)
+    read_picture(path)  # training is not told, file by file
+
+
+def test_dark_pictures_stay_dark():
+    for dark in (np.zeros((40, 40), np.uint8), np.full((40, 40), 2, np.uint8)):
+        assert pixels_of(dark).max() == dark.max()
+    assert pixels_of(np.full((40, 40), 4100, np.uint16)).max() == 16
+
+
+def pixels_of(levels):
+    picture = given_picture(Image.fromarray(levels))
+    assert not picture.assumed
+    return np.asarray(picture.image)
 
 
 def test_a_sixteen_bit_colour_png_keeps_its_colours():

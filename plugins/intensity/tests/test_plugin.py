@@ -104,6 +104,33 @@ def test_eight_and_sixteen_bit_files_read_alike(tmp_path):
     torch.testing.assert_close(eight, sixteen)
 
 
+@pytest.mark.parametrize(
+    ("levels", "white"),
+    [
+        (np.arange(256, dtype=np.uint16), 255),
+        (np.arange(4096, dtype=np.uint16), 4095),
+        (np.array([0, 1], np.uint16), 1),
+        (np.array([0, 1], np.uint8), 1),
+    ],
+)
+def test_files_that_use_few_of_their_bits_are_stretched_with_a_word(tmp_path, levels, white):
+    Image.fromarray(levels[None]).save(tmp_path / "few.png")
+    with pytest.warns(
+        UserWarning, match=rf"few\.png.*none above {white}, taken as 0\.\.{white}. N"
+    ):
+        value = Intensity().read(tmp_path / "few.png")
+    expected = torch.from_numpy(levels / white * 2 - 1).float()[None, None]
+    torch.testing.assert_close(value, expected)
+
+
+@pytest.mark.parametrize(("levels", "white"), [([0, 0], 255), ([0, 2], 255), ([0, 4096], 65535)])
+def test_dark_files_stay_dark(tmp_path, levels, white):
+    kind = np.uint8 if white == 255 else np.uint16
+    Image.fromarray(np.array([levels], kind)).save(tmp_path / "dark.png")
+    value = Intensity().read(tmp_path / "dark.png")
+    torch.testing.assert_close(value, torch.tensor([[levels]]) / white * 2 - 1)
+
+
 def test_floating_point_files_read_from_zero_to_one_and_no_further(tmp_path):
     levels = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
     Image.fromarray(levels).save(tmp_path / "unit.tiff")

@@ -9,9 +9,13 @@ arguments instead. An error that is the user's to mend prints its message alone,
 
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
-from composer_pl.errors import ComposerPLError, UserInputError, nearest
+from composer_pl.errors import ComposerPLError, TakenForGrantedWarning, UserInputError, nearest
 
 COMMANDS = {
     "fit": ("composer_pl.cli.fit", "train a model from a configuration"),
@@ -62,7 +66,8 @@ def main(argv: list[str] | None = None) -> int:
         0 on success, 2 for what the user can mend, 130 when interrupted.
     """
     try:
-        code = _run(sys.argv[1:] if argv is None else list(argv))
+        with _plain_warnings():
+            code = _run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
         return code
     except ComposerPLError as error:
@@ -84,6 +89,26 @@ def main(argv: list[str] | None = None) -> int:
             print(end.code, file=sys.stderr)
             return 1
         return end.code or 0
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """What is taken for granted of a person's file is one line, once, without our own place."""
+    before, told = warnings.showwarning, set[str]()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if issubclass(category, TakenForGrantedWarning):
+            if str(message) not in told:
+                print(message, file=sys.stderr)
+            told.add(str(message))
+        else:
+            before(message, category, *where)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def _run(words: list[str]) -> int:

@@ -13,7 +13,7 @@ from composer_pl.composing.mistakes import UnknownToModelError, usable_device
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.provenance import facts_of
 from composer_pl.conditions.extraction import Extraction
-from composer_pl.data.decode import opened_picture, read_picture
+from composer_pl.data.decode import given_picture
 from composer_pl.data.transforms import choose_crop, cut
 from composer_pl.errors import MissingDependencyError, MissingWeightsError, UserInputError
 from composer_pl.plugin.api import ConditionPlugin
@@ -65,13 +65,12 @@ class Decomposer:
         """A picture, centre-cropped to a square and resized to the canvas, in [-1, 1].
 
         A picture that is already open is read as its file would be: turned upright, transparency on
-        white, 16 bits scaled.
+        white, 16 bits scaled. Levels that would be near black are stretched, which a warning tells.
 
         Raises:
             UserInputError: It is no picture.
         """
-        opened = isinstance(picture, Image.Image)
-        loaded = opened_picture(picture) if opened else read_picture(picture)
+        loaded = given_picture(picture)
         crop = choose_crop(loaded.width, loaded.height, key=0)
         return cut(loaded, crop, size=self.canvas)[None].to(self.device)
 

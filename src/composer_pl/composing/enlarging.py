@@ -9,7 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from composer_pl.data.decode import PictureLimits, opened_picture, read_picture
+from composer_pl.data.decode import PictureLimits, given_picture
 from composer_pl.errors import UserInputError
 
 MAX_SMALL = 1024
@@ -26,12 +26,7 @@ def small_pictures(
     Raises:
         UserInputError: There is none, one cannot be read, or their sizes differ.
     """
-    read = [
-        opened_picture(picture, limits=_LIMITS).image
-        if isinstance(picture, Image.Image)
-        else read_picture(picture, limits=_LIMITS).image
-        for picture in pictures
-    ]
+    read = [given_picture(picture, limits=_LIMITS).image for picture in pictures]
     sizes = sorted({image.size for image in read})
     if len(sizes) != 1:
         found = ", ".join(f"{height}x{width}" for width, height in sizes) or "none"

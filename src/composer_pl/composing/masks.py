@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from composer_pl.data.decode import opened_picture, read_picture
+from composer_pl.data.decode import given_picture
 from composer_pl.errors import UserInputError
 from composer_pl.models.regions import of_shape, region_map
 
@@ -96,8 +96,7 @@ def known_outside(
 
 
 def _painted(region: Region, size: tuple[int, int]) -> tuple[Tensor, float]:
-    picture = opened_picture(region) if isinstance(region, Image.Image) else read_picture(region)
-    grey = picture.image.convert("L")
+    grey = given_picture(region).image.convert("L")
     height, width = size
     if grey.size != (width, height):
         if not of_shape(grey, size):

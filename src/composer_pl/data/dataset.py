@@ -184,6 +184,8 @@ class PictureDataset(Dataset[Sample]):
         )  # fmt: skip
         if picture.managed:  # so that values cached before profiles were applied are not found
             where += ("sRGB",)
+        if picture.assumed:  # likewise, of before such levels were recognised
+            where += ("levels",)
         return Sample(
             source=cut(picture, crop, size=config.canvas),
             image=cut(picture, crop, size=config.resolution),

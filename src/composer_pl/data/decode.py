@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from composer_pl.data.profiles import ToSRGB, to_srgb
-from composer_pl.errors import UserInputError
+from composer_pl.errors import TakenForGrantedWarning, UserInputError
+from composer_pl.plugin.levels import white_level
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 WHITE = (255, 255, 255)  # the background that transparent pixels are composited on
@@ -101,12 +102,14 @@ class Picture:
         width: Upright width of the file in pixels. Crop boxes are in these coordinates.
         height: Upright height of the file in pixels.
         managed: Whether the file carries a profile that means something else than sRGB.
+        assumed: What was taken for granted of levels that would be near black, see `white_level`.
     """
 
     image: Image.Image
     width: int
     height: int
     managed: bool = False
+    assumed: str = ""
 
 
 def read_picture_bytes(path: str | Path, *, limits: PictureLimits = DEFAULT_LIMITS) -> bytes:
@@ -137,8 +140,9 @@ def decode_picture(
     """Decode to upright 8-bit RGB.
 
     EXIF orientation is applied; transparency is composited on white; 16-bit and floating-point
-    values are scaled by their range, not clipped; of an animation the first frame is taken. Colours
-    are brought from an embedded ICC profile to sRGB, see `composer_pl.data.profiles`.
+    values are scaled by their range, not clipped, and by that of fewer bits where no more are used;
+    of an animation the first frame is taken. Colours are brought from an embedded ICC profile to
+    sRGB, see `composer_pl.data.profiles`.
 
     Args:
         data: The bytes of the file.
@@ -167,6 +171,7 @@ def decode_picture(
             orientation = _orientation(image)
             reduced = image.format in ("JPEG", "MPO")
             transform = to_srgb(image.info.get("icc_profile"))
+            image, assumed = _spread(image)
             image = _to_rgb(image, transform)
             if orientation in _UPRIGHT:
                 image = image.transpose(_UPRIGHT[orientation])
@@ -186,7 +191,8 @@ def decode_picture(
         width, height = image.size
     elif orientation >= 5:
         width, height = height, width
-    return Picture(image=image, width=width, height=height, managed=transform is not None)
+    managed = transform is not None
+    return Picture(image=image, width=width, height=height, managed=managed, assumed=assumed)
 
 
 def read_picture(path: str | Path, *, limits: PictureLimits = DEFAULT_LIMITS) -> Picture:
@@ -211,15 +217,43 @@ def opened_picture(image: Image.Image, *, limits: PictureLimits = DEFAULT_LIMITS
         image.load()
         transform = to_srgb(image.info.get("icc_profile"))
         orientation = _orientation(image)
-        upright = _to_rgb(image, transform)
+        spread, assumed = _spread(image)
+        upright = _to_rgb(spread, transform)
     except Exception as error:  # as in `decode_picture`: damaged files raise almost anything
         reason = f"damaged data ({type(error).__name__}: {error})"
         raise BrokenPictureError(name, reason) from error
     if orientation in _UPRIGHT:
         upright = upright.transpose(_UPRIGHT[orientation])
     return Picture(
-        image=upright, width=upright.width, height=upright.height, managed=transform is not None
+        image=upright,
+        width=upright.width,
+        height=upright.height,
+        managed=transform is not None,
+        assumed=assumed,
     )
+
+
+def given_picture(
+    source: str | Path | Image.Image, *, limits: PictureLimits = DEFAULT_LIMITS
+) -> Picture:
+    """A picture that a person gives, as a file or open; what is taken for granted is a warning.
+
+    Raises:
+        BrokenPictureError: It is no usable picture.
+    """
+    opened = isinstance(source, Image.Image)
+    picture = (
+        opened_picture(source, limits=limits) if opened else read_picture(source, limits=limits)
+    )
+    if picture.assumed:
+        name = getattr(source, "filename", "") if opened else str(source)
+        warnings.warn(
+            f"Reading the picture {name or 'given as an object'}: expected {picture.assumed}. "
+            f"Next: save it over the whole range of its bits, so that nothing is assumed.",
+            TakenForGrantedWarning,
+            stacklevel=3,
+        )
+    return picture
 
 
 def _orientation(image: Image.Image) -> int:
@@ -233,10 +267,6 @@ def _orientation(image: Image.Image) -> int:
 
 def _to_rgb(image: Image.Image, transform: ToSRGB | None) -> Image.Image:
     """Convert any mode to RGB: colours to sRGB first, then transparency composited on white."""
-    if image.mode.startswith("I"):
-        image = _grey(_scale_integers(np.asarray(image)))
-    elif image.mode == "F":
-        image = _grey(_scale_floats(np.asarray(image)))
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
@@ -258,15 +288,27 @@ def _to_rgb(image: Image.Image, transform: ToSRGB | None) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", rgb.size, (*WHITE, 255)), rgb).convert("RGB")
 
 
+def _spread(image: Image.Image) -> tuple[Image.Image, str]:
+    """Bring grey levels to 0..255, and what was taken for granted of them.
+
+    32-bit files that exceed 16 bits are scaled by their largest value.
+    """
+    if image.mode.startswith("I"):
+        levels = np.asarray(image)
+        white, assumed = white_level(levels, 65535)
+        return _grey(levels.astype(np.float64) * (255.0 / white)), assumed
+    if image.mode == "F":
+        return _grey(_scale_floats(np.asarray(image))), ""
+    if image.mode == "L" and "transparency" not in image.info:
+        white, assumed = white_level(np.asarray(image.getextrema()), 255)
+        if assumed:
+            return image.point(lambda level: level * (255 // white)), assumed
+    return image, ""
+
+
 def _grey(values: np.ndarray) -> Image.Image:
     """Return a picture of grey values that are already on the scale 0..255."""
     return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
-
-
-def _scale_integers(values: np.ndarray) -> np.ndarray:
-    """0..65535 -> 0..255; 32-bit files that exceed 16 bits are scaled by their largest value."""
-    largest = max(int(values.max(initial=0)), 65535)
-    return values.astype(np.float64) * (255.0 / largest)
 
 
 def _scale_floats(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from composer_pl.data.decode import PictureLimits, opened_picture
+from composer_pl.data.decode import PictureLimits, given_picture
 from composer_pl.errors import UserInputError
 
 _DATA = "data:image/png;base64,"
@@ -123,7 +123,7 @@ def _mask_picture(text: str) -> Image.Image:
         if text.startswith(_DATA):
             source = io.BytesIO(base64.b64decode(text.removeprefix(_DATA), validate=True))
         with Image.open(source) as opened:
-            return opened_picture(opened, limits=_LIMITS).image
+            return given_picture(opened, limits=_LIMITS).image
     except (OSError, ValueError) as error:
         shown = text if len(text) < 80 else text[:77] + "..."
         raise UserInputError(

@@ -11,6 +11,7 @@ from composer_pl.errors import (
 from composer_pl.plugin.api import ConditionPlugin, Extractor
 from composer_pl.plugin.between import lerp, slerp
 from composer_pl.plugin.encoders import ConditionEncoder, HintEncoder, VectorEncoder
+from composer_pl.plugin.levels import white_level
 from composer_pl.plugin.requirements import require
 from composer_pl.plugin.weights import WeightSpec
 from composer_pl.plugin.weights import resolve as resolve_weights
@@ -41,4 +42,5 @@ __all__ = [
     "require",
     "resolve_weights",
     "slerp",
+    "white_level",
 ]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,7 +23,7 @@ from composer_pl.composing.tasks.frame import (
     picture_of,
     require,
 )
-from composer_pl.data.decode import opened_picture, read_picture
+from composer_pl.data.decode import given_picture
 from composer_pl.data.transforms import choose_crop, cut
 from composer_pl.errors import UserInputError
 
@@ -114,8 +113,7 @@ def own_luma(composer: Composer, picture: Source, settings: TaskSettings) -> Flo
     source = picture_of(picture, task=TASK, why="give the light and dark")
     factor = composer.factor
     size = [factor * side for side in settings.size or (composer.side, composer.side)]
-    opened = isinstance(source, Image.Image)
-    loaded = opened_picture(source) if opened else read_picture(source)
+    loaded = given_picture(source)
     side = min(max(*size, min(loaded.width, loaded.height)), MOST)
     crop = choose_crop(loaded.width, loaded.height, key=0)
     luma = luma_of((cut(loaded, crop, size=side) + 1) / 2)

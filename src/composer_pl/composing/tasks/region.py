@@ -29,7 +29,7 @@ from composer_pl.composing.tasks.frame import (
     parts_of,
     picture_of,
 )
-from composer_pl.data.decode import opened_picture, read_picture
+from composer_pl.data.decode import given_picture
 from composer_pl.errors import UserInputError
 from composer_pl.sheet import to_pil
 
@@ -80,8 +80,7 @@ def framed(
         UserInputError: One of both cannot be read, or the region fits into no square.
     """
     source = picture_of(picture, task=TASK, why="stay outside the region")
-    opened = isinstance(source, Image.Image)
-    photo = (opened_picture(source) if opened else read_picture(source)).image
+    photo = given_picture(source).image
     height, width = photo.height, photo.width
     inside = read_region(region, (height, width))
     spans = _spans(inside)
