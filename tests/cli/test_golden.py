@@ -109,3 +109,36 @@ def test_mistakes_are_one_line(run, capsys, words, expected):
     assert expected in told
     assert told.count("\n") == 1
     assert "Next: " in told
+
+
+def one_line(capsys):
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    assert "Next: " in told.err
+    return told.err
+
+
+def test_the_curve_itself_is_answered_with_its_folder(run, capsys):
+    assert compare(run / "metrics.csv") == 2
+    told = one_line(capsys)
+    assert "found a file" in told
+    assert f"such as {run}." in told
+
+
+@pytest.mark.parametrize("content", [b"no picture", "cut"])
+def test_a_damaged_preview_is_named_and_nothing_is_written(run, capsys, content):
+    path = run / "samples" / "step-00000200.png"
+    path.write_bytes(path.read_bytes()[:60] if content == "cut" else content)
+    assert compare(run) == 2
+    assert f"Reading the preview {str(path)!r}" in one_line(capsys)
+    assert not (run / "golden").exists()
+
+
+@pytest.mark.parametrize("loss", [0.0, -0.1])
+def test_a_loss_of_zero_or_below_is_no_training(run, capsys, loss):
+    (run / "metrics.csv").write_text(
+        "step,loss\n" + "".join(f"{step},{loss}\n" for step in range(1, 201))
+    )
+    assert compare(run) == 2
+    assert f"above zero, as every training has, found {loss:g} at step 1." in one_line(capsys)

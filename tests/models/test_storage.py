@@ -116,6 +116,22 @@ def test_weights_of_another_model_are_refused(model, tmp_path):
         load_model(tmp_path)
 
 
+def test_weights_that_do_not_fit_are_blamed_on_plugins_of_other_versions_only(model, tmp_path):
+    save_model(model, tmp_path, weights={"foreign": torch.zeros(1)})
+    with pytest.raises(
+        CheckpointError, match=r"own description \(.*Next: give another copy"
+    ) as told:
+        load_model(tmp_path)
+    assert "install" not in str(told.value)
+    config = json.loads((tmp_path / CONFIG).read_text())
+    for condition in config["conditions"].values():
+        condition["version"] = "1.0.7"
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    message = r"or the installed plugins .*: composer-pl-fakes 1\.0\.7\."
+    with pytest.raises(CheckpointError, match=message):
+        load_model(tmp_path)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -153,12 +169,17 @@ def test_integers_keep_their_digits_in_a_folder(model, tmp_path):
     assert weights["table"].tolist() == [large]
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 broken"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a checkpoint", b"PK\x03\x04 broken", b"root:x:0:0:root:/root:/bin/bash\nbin:x:1:1"],
+)
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "x.ckpt"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="expected a checkpoint"):
+    with pytest.raises(CheckpointError, match="expected a checkpoint") as caught:
         load_model(path)
+    assert "\n" not in str(caught.value)
+    assert content.startswith(b"PK") or "Error" not in str(caught.value).partition("found")[2]
 
 
 def test_a_folder_that_is_not_taken_leaves_the_older_model_whole(model, tmp_path):

@@ -93,7 +93,8 @@ def one_line(error):
 def test_its_weights_under_another_models_name_are_refused(file, model):
     with pytest.raises(MissingWeightsError, match=f"{model}.*set `model` to the one") as error:
         Depth(model=model, weights_file=str(file)).build_extractor()
-    one_line(error)
+    assert "report above" not in one_line(error)
+    assert "ignore_mismatched_sizes" not in one_line(error)
 
 
 def test_weights_of_another_size_under_its_name_are_refused(tmp_path):
@@ -105,7 +106,8 @@ def test_weights_of_another_size_under_its_name_are_refused(tmp_path):
     plugin = Depth(model="tiny-scenes", weights_file=str(tmp_path / "other.safetensors"))
     with pytest.raises(MissingWeightsError, match=r"tiny-scenes.*set `model` to") as error:
         plugin.build_extractor()
-    one_line(error)
+    assert "tensors of other sizes" in one_line(error)
+    assert "(1, 1, 64) instead of (1, 1, 128)" in one_line(error)
 
 
 @pytest.mark.parametrize("fault", ["lacking", "text"])

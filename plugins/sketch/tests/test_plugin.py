@@ -144,6 +144,24 @@ def test_weights_of_another_size_are_refused_by_name(tmp_path):
         plugin.build_extractor()
 
 
+@pytest.mark.parametrize("extra", [False, True])
+def test_foreign_weights_are_refused_in_one_short_line(tmp_path, extra):
+    """Whether tensors are lacking, or there are too many."""
+    from safetensors.torch import save_file
+
+    state = dict(published_state("pidinet-tiny")) if extra else {}
+    save_file(
+        state | {f"foreign.{i}": torch.zeros(1) for i in range(60)}, tmp_path / "net.safetensors"
+    )
+    with pytest.raises(MissingWeightsError) as error:
+        build_detector("pidinet-tiny", tmp_path / "net.safetensors")
+    told = str(error.value)
+    assert "\n" not in told
+    assert len(told) < 500 + len(str(tmp_path))
+    assert "foreign.0, foreign.1, foreign.10 and 57 more)" in told
+    assert "Next: give the file of 'pidinet-tiny'" in told
+
+
 def test_absent_weights_are_named_with_place_and_command(tmp_path, monkeypatch):
     monkeypatch.setenv("COMPOSER_PL_CACHE", str(tmp_path))
     with pytest.raises(MissingWeightsError, match=r"table5_pidinet\.pth.*plugins fetch sketch"):

@@ -39,19 +39,23 @@ def run(args: argparse.Namespace) -> int:
     golden, folder = reference(args.reference), Path(args.run)
     if not (folder / "metrics.csv").is_file():
         found = "a folder without it" if folder.is_dir() else "no such folder"
+        step = "name one, such as runs/quickstart"
+        if folder.is_file():
+            found, step = "a file", f"name the folder of a run, such as {folder.parent}"
         raise UserInputError(
             f"Reading the run {args.run!r}: expected a run folder of `composer-pl fit` with its "
-            f"metrics.csv, found {found}. Next: name one, such as runs/quickstart."
+            f"metrics.csv, found {found}. Next: {step}."
         )
     out = check_output(args.out or str(folder / "golden"))
     curve, references = read_curve(folder / "metrics.csv"), reference_curves(golden)
+    _check_trained(curve, folder)
     different = differences(folder / "config.yaml", golden / "config.yaml")
     verdict = judge(curve, references)
     title = f"{folder.name} beside the reference {args.reference}"
     chart = draw_curves(curve, references, title=title, names=("this run", args.reference))
+    sheet = _grids(grids(folder / "samples"), grids(golden), args.reference)
     with writing(out):
         chart.save(out / "curve.png")
-        sheet = _grids(grids(folder / "samples"), grids(golden), args.reference)
         if sheet is not None:
             sheet.save(out / "grids.png")
     for text in different or []:
@@ -64,6 +68,19 @@ def run(args: argparse.Namespace) -> int:
     drawn = f"{out / 'curve.png'}" + (f", {out / 'grids.png'}" if sheet is not None else "")
     print(f"Drawn: {drawn}")
     return 1 if verdict.state in ("behind", "diverged") else 0
+
+
+def _check_trained(curve, folder):
+    """Refuse losses that no training has: the error of a noise guessed well is small, not zero."""
+    from composer_pl.errors import UserInputError
+
+    for step, loss in zip(curve.steps, curve.losses, strict=True):
+        if loss <= 0:
+            raise UserInputError(
+                f"Reading the loss curve {str(folder / 'metrics.csv')!r}: expected losses above "
+                f"zero, as every training has, found {loss:g} at step {step}. Next: look at what "
+                f"wrote it, and train anew."
+            )
 
 
 def _list() -> int:
@@ -89,6 +106,8 @@ def _grids(mine, theirs, name):
         return None
     from PIL import Image, ImageDraw, ImageFont
 
+    from composer_pl.errors import UserInputError
+
     step = max(mine)
     nearest = min(theirs, key=lambda other: abs(other - step))
     pictures = []
@@ -96,8 +115,14 @@ def _grids(mine, theirs, name):
         (f"this run, step {step}", mine[step]),
         (f"{name}, step {nearest}", theirs[nearest]),
     ):
-        with Image.open(path) as picture:
-            pictures.append((title, picture.convert("RGB")))
+        try:
+            with Image.open(path) as picture:
+                pictures.append((title, picture.convert("RGB")))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise UserInputError(
+                f"Reading the preview {str(path)!r}: expected a whole picture, found a damaged "
+                f"one. Next: remove that file; the curve needs none."
+            ) from error
     width = max(picture.width for _, picture in pictures)
     height = sum(picture.height + 24 for _, picture in pictures)
     sheet = Image.new("RGB", (width, height), "white")

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from composer_pl.conditions.manifest import discover
 from composer_pl.errors import CheckpointError, nearest
 from composer_pl.files import disk_trouble, replacing
 from composer_pl.models.base import ComposerModel
@@ -149,15 +150,16 @@ def _with_weights(
 ) -> _Model:
     """The model with its weights, ready to sample."""
     if problem := _misfit(model.state_dict(), weights):
-        packages = _packages(description)
+        packages = _other_packages(description)
         advice = (
             f"install the plugin versions that it was trained with: {packages}"
             if packages
-            else "give another copy of it"
+            else f"give another copy of it, whose weights belong to its {CONFIG}"
         )
+        described = "description or the installed plugins" if packages else "description"
         raise CheckpointError(
-            f"Loading a model from {str(path)!r}: its weights do not fit its own description or "
-            f"the installed plugins ({problem}). Next: {advice}."
+            f"Loading a model from {str(path)!r}: its weights do not fit its own {described} "
+            f"({problem}). Next: {advice}."
         )
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
@@ -202,7 +204,9 @@ def _read_checkpoint(path: Path, *, averaged: bool) -> tuple[Mapping[str, Any], 
         found = "a file that is none, or that would run code when read"
         raise _refusal(path, expected, found, "give another checkpoint") from error
     except Exception as error:  # bytes from anywhere make the reader raise almost anything
-        raise _refusal(path, expected, _first_line(error), "give another checkpoint") from error
+        ours = isinstance(error, OSError) or _begins_as_one(path)
+        found = _first_line(error) if ours else "a file of another kind"
+        raise _refusal(path, expected, found, "give another checkpoint") from error
     parts = checkpoint if isinstance(checkpoint, dict) else {}
     description, state = parts.get(DESCRIPTION_KEY), parts.get("state_dict")
     average = parts.get(EMA_KEY) if averaged else None
@@ -220,6 +224,12 @@ def _read_checkpoint(path: Path, *, averaged: bool) -> tuple[Mapping[str, Any], 
         keys = ", ".join(map(str, parts)) or type(checkpoint).__name__
         raise _refusal(path, expected, f"one of something else ({keys[:80]})", _CORRECT)
     return description, weights
+
+
+def _begins_as_one(path: Path) -> bool:
+    """Whether a file that cannot be read is a damaged checkpoint: torch writes zip archives."""
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
 
 
 _CORRECT = "correct the path, or train one with `composer-pl fit`"
@@ -250,6 +260,12 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"
 
 
-def _packages(description: Mapping[str, Any]) -> str:
-    conditions = description.get("conditions", {}).values()
-    return ", ".join(sorted({f"{c.get('distribution')} {c.get('version')}" for c in conditions}))
+def _other_packages(description: Mapping[str, Any]) -> str:
+    """Plugins of a model that are installed in another version than it was trained with."""
+    installed = discover()
+    other = set()
+    for made_with in description.get("conditions", {}).values():
+        here = installed.get(str(made_with.get("plugin")))
+        if here is None or here.version != made_with.get("version"):
+            other.add(f"{made_with.get('distribution')} {made_with.get('version')}")
+    return ", ".join(sorted(other))

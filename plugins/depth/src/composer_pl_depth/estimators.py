@@ -142,19 +142,22 @@ def load_network(model: DepthModel, source: Path) -> nn.Module:
     )
     network_class = getattr(transformers, _FAMILIES[model].architecture)
     expected = f"Loading depth estimator {model!r}: expected its weights in {source}, found"
+    # Other sizes are refused below, in our words: transformers' own speak of a report unseen here.
+    how = {
+        "output_loading_info": True,
+        "local_files_only": True,
+        "ignore_mismatched_sizes": True,
+    }
     try:
         with _quiet(transformers):
             if source.is_dir():
-                network, report = network_class.from_pretrained(
-                    source, output_loading_info=True, local_files_only=True
-                )
+                network, report = network_class.from_pretrained(source, **how)
             else:
                 network, report = network_class.from_pretrained(
                     None,
                     config=architecture_config(transformers, model),
                     state_dict=_read_state(source),
-                    output_loading_info=True,
-                    local_files_only=True,
+                    **how,
                 )
     except Exception as error:  # readers raise whatever a foreign file makes them stumble over
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
@@ -162,6 +165,13 @@ def load_network(model: DepthModel, source: Path) -> nn.Module:
             f"{expected} {type(error).__name__}: {reason}. Next: give the file of {model!r}, or "
             f"set `model` to the one that the file belongs to."
         ) from error
+    if report["mismatched_keys"]:
+        name, found, wanted = min(report["mismatched_keys"])
+        raise MissingWeightsError(
+            f"{expected} tensors of other sizes ({len(report['mismatched_keys'])}, the first is "
+            f"{name}: {tuple(found)} instead of {tuple(wanted)}). Next: give the file of "
+            f"{model!r}, or set `model` to the one that the file belongs to."
+        )
     missing = sorted(key for key in report["missing_keys"] if not key.startswith(_NEVER_RUN))
     if missing:
         raise MissingWeightsError(

@@ -20,6 +20,7 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 _DEXINED_MEAN_BGR = (103.939, 116.779, 123.68)
 _CANNY_SIGMA = 1.7  # pixels of a 256 px canvas; finer is texture, coarser rounds corners
 _PIDINET_LEAST = 8  # its three halvings need as many pixels a side
+_NAMED = 3  # tensors that a message names
 _NEEDED_BY = "The condition 'sketch'"
 
 
@@ -45,12 +46,22 @@ def build_detector(edges: Edges, weights: Path | None) -> nn.Module:
             return DexiNed(state).eval()
         return PiDiNetEdges(edges, state).eval()  # type: ignore[arg-type]
     except RuntimeError as error:
-        reason = str(error).strip().rpartition("\n")[2].strip() or type(error).__name__
+        reason = _brief(error)
         raise MissingWeightsError(
             f"Loading edge detector {edges!r}: expected its published weights in {weights}, found "
             f"other tensors ({reason}). Next: give the file of {edges!r}, or set `edges` to the "
             f"detector that the file belongs to."
         ) from error
+
+
+def _brief(error: Exception) -> str:
+    """The last line of an error, of a list of tensors in it the first three."""
+    line = str(error).strip().rpartition("\n")[2].strip().rstrip(".")
+    what, *names = line.split('"')[: 2 * _NAMED]
+    more = line.count('"') // 2 - _NAMED
+    if names and more > 0:
+        line = f"{what}{', '.join(names[::2])} and {more} more"
+    return line or type(error).__name__
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
