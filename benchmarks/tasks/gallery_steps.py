@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from composer_pl.cli import main as composer_pl
 from composer_pl.data.scenes.wording import with_article
@@ -60,6 +60,7 @@ def prepare_scenes(out: Path) -> dict[str, str]:
         ids = np.asarray(Image.open(folder / "ids/train" / f"{stem}.png"))
         nearest = int(record["instances"][0]["id"])
         mask = Image.fromarray(((ids == nearest) * 255).astype(np.uint8))
+        mask = mask.filter(ImageFilter.MaxFilter(13))  # 6 px more: a tight one keeps a fringe
         mask.save(out / f"mask-{letter}.png")
         found[f"{letter} mask"] = str(out / f"mask-{letter}.png")
         depth = np.asarray(Image.open(folder / "depth/train" / f"{stem}.png")).astype(np.float64)
@@ -163,6 +164,14 @@ def scene_entries(s: dict[str, str], prior: str) -> list[Entry]:
         entry(
             "reconfiguration", "reconfiguration", "Reconfiguration: another palette", a,
             "--give", f"color={PALETTE}",
+        ),
+        entry(
+            "reconfiguration-sketch", "reconfiguration", "Reconfiguration: another drawing", a,
+            "--give", f"sketch={s['drawing']}", "--keep", "color,semantics",
+        ),
+        entry(
+            "reconfiguration-depth", "reconfiguration", "Reconfiguration: another depth", a,
+            "--give", f"depth={s['b reversed depth']}", "--keep", "color,semantics",
         ),
         entry(
             "region", "region", "A region by text", b, "--mask", s["b mask"],
