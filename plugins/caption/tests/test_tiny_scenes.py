@@ -80,6 +80,24 @@ def test_agreement_is_that_of_the_trained_state_and_of_no_other_clip(file):
     assert own == {"clip": f"tiny-scenes/{'ab' * 8}"}
 
 
+def test_words_that_it_does_not_know_are_told_once_in_one_line(caplog):
+    pytest.importorskip("open_clip")
+    extract = Caption(model="tiny-scenes").build_extractor()
+    extract([*TEXTS, None, "A RED sphere, a blue checkerboard!"])
+    assert not caplog.messages
+    extract(["two metal cubes", "a zebra on the Moon, a zebra"])
+    (told,) = caplog.messages
+    assert told.startswith("Words of a caption have no meaning to this CLIP of few words: zebra, m")
+    assert "Next: " in told
+    extract(["a lion"])
+    assert len(caplog.messages) == 1
+
+
+def test_a_clip_of_all_words_has_nothing_to_tell(file, caplog):
+    Caption(model="tiny-scenes", weights_file=str(file)).build_extractor()(["a zebra"])
+    assert not caplog.messages
+
+
 # -- mistakes --------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,8 @@ from .clip import ImageTower, TextTower
 from .clip_models import Architecture
 from .tokens import Tokenizer
 
+_TOLD = 5  # words that a message names
+
 logger = logging.getLogger(__name__)
 
 
@@ -27,6 +29,8 @@ class CaptionExtractor(nn.Module):
 
     Attributes:
         cut: Captions that were too long so far; the first is logged.
+        known: Which tokens have an embedding; None where all have, or a caption with words that
+            have none was logged.
     """
 
     def __init__(self, architecture: Architecture, path: Path):
@@ -37,6 +41,8 @@ class CaptionExtractor(nn.Module):
         self.text = TextTower(architecture, path)
         self.image: ImageTower | None = None
         self.cut = 0
+        known = self.text.clip.token_embedding.weight.ne(0).any(1)
+        self.known = None if known.all() else known
 
     @torch.no_grad()
     def forward(self, captions: Sequence[object]) -> Float[Tensor, "b rows width"]:
@@ -48,6 +54,7 @@ class CaptionExtractor(nn.Module):
                 self.tokenize.context_length - 2,
             )
         self.cut += cut
+        self._tell_unknown(captions)
         tokens = tokens.to(self._device())
         sentence, words = self.text(tokens)
         # id 0 is an ordinary character, so padding is told by its place, not by its id
@@ -64,6 +71,18 @@ class CaptionExtractor(nn.Module):
         if self.image is None:
             self.image = ImageTower(self.architecture, self.path)
         return self.image.to(image.device)(image)
+
+    def _tell_unknown(self, captions: Sequence[object]) -> None:
+        for caption in captions if self.known is not None else ():
+            if words := self.tokenize.unknown(caption, self.known):
+                shown = ", ".join(words[:_TOLD]) + " ..." * (len(words) > _TOLD)
+                logger.warning(
+                    "Words of a caption have no meaning to this CLIP of few words: %s. Next: take "
+                    "words that it knows, or a model with another CLIP. Later ones are not told.",
+                    shown,
+                )
+                self.known = None
+                return
 
     def _device(self) -> torch.device:
         return next(self.text.parameters()).device

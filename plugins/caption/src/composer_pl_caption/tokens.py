@@ -1,9 +1,10 @@
 """Captions -> token ids of CLIP's byte-pair vocabulary."""
 
+import re
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from composer_pl.plugin import require
@@ -57,3 +58,13 @@ class Tokenizer:
             ids = [self.start, *words[:room], self.end]
             row[: len(ids)] = torch.tensor(ids)
         return tokens, cut
+
+    def unknown(self, text: object, known: Bool[Tensor, " vocabulary"]) -> list[str]:
+        """The words of a caption of which some token is unknown, in their order.
+
+        Args:
+            text: A caption.
+            known: Which tokens a CLIP knows.
+        """
+        found = dict.fromkeys(re.findall(r"[^\W_]+", clean(text).lower()))
+        return [word for word in found if not all(known[self._tokenizer.encode(word)])]
