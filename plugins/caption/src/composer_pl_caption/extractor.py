@@ -41,8 +41,8 @@ class CaptionExtractor(nn.Module):
         self.text = TextTower(architecture, path)
         self.image: ImageTower | None = None
         self.cut = 0
-        known = self.text.clip.token_embedding.weight.ne(0).any(1)
-        self.known = None if known.all() else known
+        known: Tensor = self.text.clip.token_embedding.weight.ne(0).any(1)
+        self.known: Tensor | None = None if bool(known.all()) else known
 
     @torch.no_grad()
     def forward(self, captions: Sequence[object]) -> Float[Tensor, "b rows width"]:
@@ -73,8 +73,10 @@ class CaptionExtractor(nn.Module):
         return self.image.to(image.device)(image)
 
     def _tell_unknown(self, captions: Sequence[object]) -> None:
-        for caption in captions if self.known is not None else ():
-            if words := self.tokenize.unknown(caption, self.known):
+        if (known := self.known) is None:
+            return
+        for caption in captions:
+            if words := self.tokenize.unknown(caption, known):
                 shown = ", ".join(words[:_TOLD]) + " ..." * (len(words) > _TOLD)
                 logger.warning(
                     "Words of a caption have no meaning to this CLIP of few words: %s. Next: take "
