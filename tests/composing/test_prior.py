@@ -1,18 +1,29 @@
 """Captions become parts that compose; what does not fit is refused in one line."""
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 from fakes import FakeGlobal
-from prior_fakes import WIDTH, FakeEmbedding, conditions, make_prior
+from prior_fakes import WIDTH, FakeEmbedding, clip_plugins, conditions, make_prior
 from tiny import TINY
 
 from composer_pl.composing.composer import Composer
+from composer_pl.composing.drawing import make
+from composer_pl.composing.identity import model_digest
 from composer_pl.composing.prior import predict_semantics
+from composer_pl.composing.record import read_record, write_pictures
+from composer_pl.composing.reproduction import readable, rewrite
+from composer_pl.composing.tasks.frame import TaskSettings
+from composer_pl.composing.tasks.text import text
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import RepresentationError, UnknownConditionError, UserInputError
 from composer_pl.models.base import ComposerModel
 from composer_pl.models.prior_sampling import PriorRecipe
 from composer_pl.models.sampling import SamplingRecipe
+
+__all__ = ["clip_plugins"]
 
 FAST = PriorRecipe(steps=3)
 
@@ -47,6 +58,42 @@ def test_each_prediction_is_a_part_that_composes(composer):
     both = composer.read("caption", "a red cube") | found[0]
     picture = composer.compose(both, recipe=SamplingRecipe(steps=2))[0]
     assert picture.size == (16, 16)
+
+
+@pytest.mark.usefixtures("clip_plugins")
+def test_a_picture_says_which_prior_predicted_it_and_how(composer, tmp_path):
+    prior = make_prior()
+    settings = TaskSettings(n=2, seed=5, recipe=SamplingRecipe(steps=2))
+    drawings = text(
+        composer, "a red cube", prior=prior, prior_recipe=replace(FAST, best_of=2),
+        prior_origin="somewhere", settings=settings,
+    )  # fmt: skip
+    for number, drawing in enumerate(drawings):
+        (path,) = write_pictures(tmp_path, make(composer, drawing), composer, first=number)
+        record = read_record(path)
+        facts = record.drawing.parts.facts["semantics"]["prior"]
+        assert facts["sha256"] == model_digest(prior)
+        assert (facts["origin"], facts["seed"], facts["number"]) == ("somewhere", 5, number)
+        assert (facts["recipe"]["steps"], facts["recipe"]["best_of"]) == (3, 2)
+        assert facts["recipe"]["guidance"] == FAST.guidance
+        assert json.loads(readable(record))["conditions"]["semantics"]["prior"] == facts
+        assert rewrite(record, composer, tmp_path / "again.png") == []
+        assert (tmp_path / "again.png").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.usefixtures("clip_plugins")
+def test_pictures_of_a_prior_are_enlarged_with_noise_of_their_own(composer):
+    def drawn(n):
+        settings = TaskSettings(n=n, seed=5)
+        return text(composer, "a", prior=make_prior(), prior_recipe=FAST, settings=settings)
+
+    seeds = [drawing.seed for drawing in drawn(3)]
+    assert len(set(seeds)) == 3
+    assert seeds[0] == 5
+    assert [drawing.seed for drawing in drawn(2)] == seeds[:2]
+    whole = composer.noise(3, 5)
+    for drawing, noise in zip(drawn(3), whole, strict=True):
+        assert torch.equal(drawing.noise[0], noise)  # as without the prior
 
 
 def test_a_prediction_depends_on_seed_place_and_caption_alone(composer):

@@ -14,10 +14,10 @@ from safetensors.torch import save as write_tensors
 from tiny import TINY
 
 from composer_pl.composing.composer import Composer
-from composer_pl.composing.drawing import Drawing, make
+from composer_pl.composing.drawing import Drawing, make, make_batches
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.record import CHUNK, TEXT, read_record, record_chunks, write_pictures
-from composer_pl.composing.reproduction import rewrite
+from composer_pl.composing.reproduction import readable, rewrite
 from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.errors import UserInputError
 from composer_pl.models.base import ComposerModel
@@ -123,6 +123,50 @@ def test_people_and_programs_can_read_the_recipe(composer, tmp_path):
     assert told["recipe"]["steps"] == 2
     assert set(told["conditions"]) == set(composer.names)
     assert told["models"]["base"]["sha256"] == composer.identity["base"]["sha256"]
+
+
+def test_all_that_a_picture_was_drawn_from_is_told(composer, tmp_path):
+    drawing = replace(full_drawing(composer), upsampling=FAST)
+    (path, *_) = write_pictures(tmp_path, make(composer, drawing), composer)
+    told = json.loads(readable(read_record(path)))
+    assert told["upsampling"]["steps"] == 2
+    assert told["tiling"] == {"side": 16, "overlap": 8}
+    assert told["size"] == [composer.side] * 2
+    assert told["autocast"] == ""
+    for name in ("noise", "mask", "background"):
+        assert len(told[name]["sha256"]) == 64
+    assert told["luma"] is None
+    with Image.open(path) as picture:
+        assert json.loads(picture.info[TEXT]) == told
+
+
+def test_a_picture_of_before_is_made_again_as_it_was(composer, tmp_path):
+    made = make(composer, full_drawing(composer))
+    (path, *_) = write_pictures(tmp_path, made, composer)
+    before = replace(read_record(path), told=1)
+    made.pictures[0].save(path, "PNG", pnginfo=record_chunks(before))
+    with Image.open(path) as picture:
+        assert "upsampling" not in json.loads(picture.info[TEXT])
+    assert read_record(path).told == 1
+    assert rewrite(read_record(path), composer, tmp_path / "again.png") == []
+    assert (tmp_path / "again.png").read_bytes() == path.read_bytes()
+    assert '"upsampling"' in readable(read_record(path))
+
+
+def test_what_was_drawn_in_bfloat16_is_drawn_so_again(composer, tmp_path):
+    drawing = Drawing(parts=parts_of(composer), recipe=FAST, n=3)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = make(composer, drawing)
+    assert made.drawing.autocast == "bfloat16"
+    plain = make(composer, drawing)
+    assert plain.drawing == drawing
+    assert plain.pictures[2].tobytes() != made.pictures[2].tobytes()
+    path = write_pictures(tmp_path, made, composer)[2]
+    assert read_record(path).drawing.autocast == "bfloat16"
+    assert rewrite(read_record(path), composer, tmp_path / "again.png") == []
+    assert (tmp_path / "again.png").read_bytes() == path.read_bytes()
+    for _ in make_batches(composer, made.drawing):
+        assert not torch.is_autocast_enabled("cpu")  # nothing leaks to who takes the pictures
 
 
 def test_another_model_is_refused(composer, tmp_path):

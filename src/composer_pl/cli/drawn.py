@@ -33,13 +33,14 @@ def drawn(
         UserInputError: A drawing is not usable with this model, or something could not be written.
     """
     from composer_pl.cli.output import writing
-    from composer_pl.composing.drawing import Made, make_batches
+    from composer_pl.composing.drawing import Made, in_precision, make_batches
     from composer_pl.composing.record import write_each
 
     total, written = sum(drawing.n for drawing in drawings), 0
     made = []
     try:
-        for drawing in drawings:
+        for asked in drawings:
+            drawing = in_precision(composer, asked)
             one = Made(pictures=[], drawing=drawing)
             for index, pictures in make_batches(composer, drawing, progress=progress):
                 with writing(out):

@@ -1,8 +1,10 @@
 """`Drawing`: everything but the model that pictures are made from; every task comes down to one."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 
+import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
@@ -36,6 +38,8 @@ class Drawing:
             that side; None is all of it.
         luma: Rec. 601 luma in [0, 1] that finished pictures have exactly; where it is larger than
             they are, they are enlarged to it.
+        autocast: Type of number that networks run in under autocast, such as "bfloat16"; empty is
+            what is active.
         task: What was asked for, for people.
     """
 
@@ -52,6 +56,7 @@ class Drawing:
     inside: Float[Tensor, "1 hh ww"] | None = None
     place: Place | None = None
     luma: Float[Tensor, "1 hhh www"] | None = None
+    autocast: str = ""
     task: str = "compose"
 
 
@@ -61,6 +66,14 @@ class Made:
 
     pictures: list[Image.Image]
     drawing: Drawing
+
+
+def in_precision(composer: Composer, drawing: Drawing) -> Drawing:
+    """The drawing with the autocast that is active, under which its pictures will be drawn."""
+    kind = composer.device.type
+    if drawing.autocast or not torch.is_autocast_enabled(kind):
+        return drawing
+    return replace(drawing, autocast=str(torch.get_autocast_dtype(kind)).removeprefix("torch."))
 
 
 def make(
@@ -79,6 +92,7 @@ def make(
     Raises:
         UserInputError: Something of it is not usable with this model; see `Composer.compose`.
     """
+    drawing = in_precision(composer, drawing)
     batches = make_batches(composer, drawing, progress=progress)
     return Made(pictures=[one for _, pictures in batches for one in pictures], drawing=drawing)
 
@@ -119,9 +133,20 @@ def make_batches(
         holding=holding,
         progress=progress,
     )
-    for first, pictures in batches:
+    for first, pictures in _under(drawing.autocast, composer.device, batches):
         if luma is not None:
             pictures = [with_luma(picture, luma) for picture in pictures]
         if background is not None or inside is not None:
             pictures = [composited(picture, background, inside, place) for picture in pictures]
         yield first, pictures
+
+
+def _under(autocast: str, device: torch.device, batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Batches drawn under autocast, of which whoever takes them sees nothing in between."""
+    while True:
+        dtype = getattr(torch, autocast) if autocast else None
+        with torch.autocast(device.type, dtype) if autocast else nullcontext():
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch

@@ -35,6 +35,9 @@ from composer_pl.models.tiling import Tiling
 CHUNK = b"coPl"
 TEXT = "composer-pl"
 FORMAT = 1
+TOLD = 2
+"""What the readable chunk tells: 1, of before, left upsampling, size, noise and masks out."""
+AUTOCAST = ("bfloat16", "float16")
 _MOST = 512 * 2**20  # bytes of a record when unpacked: a stranger's may be a bomb
 _HEADER = "__record__"
 _DAMAGE = (
@@ -53,12 +56,14 @@ class Record:
         index: Which of the drawing's pictures it is.
         models: `base` and `upsampler` -> digest and name.
         machine: Versions, threads and device, on which the last bits depend.
+        told: See `TOLD`; an older picture made again tells what it told.
     """
 
     drawing: Drawing
     index: int
     models: Mapping[str, Mapping[str, str]]
     machine: Mapping[str, Any]
+    told: int = TOLD
 
 
 def write_pictures(out: Path, made: Made, composer: Composer, *, first: int = 0) -> list[Path]:
@@ -82,6 +87,8 @@ def write_each(
         Each file when it is whole.
     """
     drawing = replace(made.drawing, recipe=_self_contained(made.drawing.recipe))
+    if drawing.upsampling is not None:
+        drawing = replace(drawing, upsampling=_self_contained(drawing.upsampling))
     models = composer.identity
     machine = machine_facts(composer.model.plugins, drawing.parts, composer.device)
     for number, picture in enumerate(made.pictures):
@@ -140,7 +147,11 @@ def summary(record: Record) -> dict[str, Any]:
     drawing = record.drawing
 
     def told(parts: Parts) -> dict[str, Any]:
-        return {n: {"from": parts.notes[n], "sha256": value_digest(v)} for n, v in parts.items()}
+        found = {n: {"from": parts.notes[n], "sha256": value_digest(v)} for n, v in parts.items()}
+        for name in parts:
+            if "prior" in parts.facts.get(name, {}):
+                found[name]["prior"] = parts.facts[name]["prior"]
+        return found
 
     return {
         "task": drawing.task,
@@ -152,6 +163,24 @@ def summary(record: Record) -> dict[str, Any]:
         "of": drawing.n,
         "models": {name: dict(facts) for name, facts in record.models.items()},
         "machine": dict(record.machine),
+        **(_manner(drawing) if record.told >= TOLD else {}),
+    }
+
+
+def _manner(drawing: Drawing) -> dict[str, Any]:
+    """How it was drawn beside its recipe; pictures and noise as digests."""
+    upsampling, tiling = drawing.upsampling, drawing.tiling
+    background = None if drawing.background is None else levels((drawing.background + 1) / 2)
+    inside = None if drawing.inside is None else levels(drawing.inside)
+    luma = None if drawing.luma is None else levels(drawing.luma)
+    pixels = {"noise": drawing.noise, "background": background, "mask": inside, "luma": luma}
+    return {
+        "upsampling": None if upsampling is None else recipe_to_dict(_told(upsampling)),
+        "tiling": None if tiling is None else asdict(tiling),
+        "size": drawing.size,
+        "place": drawing.place,
+        "autocast": drawing.autocast,
+        **{n: None if v is None else {"sha256": value_digest(v)} for n, v in pixels.items()},
     }
 
 
@@ -183,6 +212,11 @@ def _packed(record: Record) -> bytes:
         "models": {name: dict(facts) for name, facts in record.models.items()},
         "machine": dict(record.machine),
     }
+    # What records of before do not have is left out of them when they are written again.
+    if record.told > 1:
+        header["told"] = record.told
+    if drawing.autocast:
+        header["autocast"] = drawing.autocast
     text = json.dumps(header, sort_keys=True).encode()
     tensors[_HEADER] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
     # A part may be on both sides, which safetensors refuses where they share memory.
@@ -211,6 +245,9 @@ def _unpacked(chunk: bytes) -> Record:
     background, inside = _levels_of(tensors, "background", 3), _levels_of(tensors, "inside", 1)
     luma, place = _levels_of(tensors, "luma", 1), header["place"]
     upsampling, tiling, size = header["upsampling"], header["tiling"], header["size"]
+    autocast, told = str(header.get("autocast", "")), int(header.get("told", 1))
+    if autocast and autocast not in AUTOCAST:
+        raise ValueError(f"autocast to {autocast}")
     drawing = Drawing(
         parts=parts("parts"),
         against=parts("against"),
@@ -225,6 +262,7 @@ def _unpacked(chunk: bytes) -> Record:
         inside=None if inside is None else inside.float() / 255,
         place=None if place is None else (int(place[0]), int(place[1]), int(place[2])),
         luma=None if luma is None else luma.float() / 255,
+        autocast=autocast,
         task=str(header["task"]),
     )
     models = {str(n): {k: str(v) for k, v in f.items()} for n, f in header["models"].items()}
@@ -236,7 +274,7 @@ def _unpacked(chunk: bytes) -> Record:
         raise ValueError(f"{machine['threads']} threads")
     if not isinstance(machine["versions"], dict) or not isinstance(machine["device"], str):
         raise ValueError("facts of a machine that are none")
-    return Record(drawing=drawing, index=index, models=models, machine=machine)
+    return Record(drawing=drawing, index=index, models=models, machine=machine, told=told)
 
 
 def _levels_of(tensors: Mapping[str, Tensor], name: str, channels: int) -> Tensor | None:

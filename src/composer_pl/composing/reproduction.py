@@ -10,14 +10,14 @@ from composer_pl.composing.composer import Composer
 from composer_pl.composing.drawing import make_batches
 from composer_pl.composing.identity import machine_facts
 from composer_pl.composing.parts import Parts
-from composer_pl.composing.record import Record, record_chunks, summary
+from composer_pl.composing.record import TOLD, Record, record_chunks, summary
 from composer_pl.errors import UserInputError
 from composer_pl.files import replacing
 
 
 def readable(record: Record) -> str:
     """The record as indented JSON, values as digests."""
-    return json.dumps(summary(record), indent=2, sort_keys=True)
+    return json.dumps(summary(replace(record, told=TOLD)), indent=2, sort_keys=True)
 
 
 def rewrite(record: Record, composer: Composer, path: Path) -> list[str]:

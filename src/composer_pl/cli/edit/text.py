@@ -40,6 +40,7 @@ def plan(args: argparse.Namespace, session: Session) -> Plan:
         args.caption,
         prior=prior,
         prior_recipe=prior_recipe,
+        prior_origin=args.prior or "",
         settings=session.settings,
     )
     return Plan(drawings=drawings)
