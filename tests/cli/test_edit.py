@@ -2,18 +2,23 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import FakeCaption, FakeGlobal, FakeLocal, write_photos
 from PIL import Image
-from tiny import save_tiny
+from tiny import UPSAMPLER, filled, save_tiny
 
 from composer_pl.cli import main
 from composer_pl.cli.edit import TASKS
 from composer_pl.composing.parts import Parts
 from composer_pl.composing.record import read_record
+from composer_pl.diffusion.process import ProcessConfig
 from composer_pl.models.base import ComposerModel
+from composer_pl.models.storage import save_model
+from composer_pl.models.tiling import Tiling
+from composer_pl.models.upsampler import UpsamplerModel, UpsamplingConfig
 
 pytestmark = pytest.mark.usefixtures("fake_plugins")
 
@@ -172,6 +177,42 @@ def test_a_picture_that_would_be_near_black_is_told_in_one_line(folder, capsys):
     told = capsys.readouterr().err.strip()
     assert told.startswith("Reading the picture twelve.png: expected 16-bit levels up to 65535")
     assert told.count("\n") == 0
+
+
+@pytest.fixture
+def larger(folder):
+    """An upsampler for the models."""
+    model = UpsamplerModel(UPSAMPLER, ProcessConfig(prediction="v"), {}, UpsamplingConfig())
+    save_model(filled(model), "larger")
+    return ["--upsampler", "larger", "--upsampler-steps", "2"]
+
+
+@pytest.mark.parametrize("task", ["variation", "translation"])
+def test_tiles_of_the_upsampler_are_recorded_and_taken_again(larger, capsys, task):
+    assert edit(task, *RUNS[task], *larger, "-n", "1") == 0
+    whole = Path("out/000.png").read_bytes()
+    assert edit(task, *RUNS[task], *larger, "-n", "1", "--tile", "16") == 0
+    record = read_record("out/000.png")
+    assert record.drawing.tiling == Tiling(side=16, overlap=4)
+    assert Path("out/000.png").read_bytes() != whole
+    assert main(["reproduce", "out/000.png", "--out", "again.png"]) == 0
+    assert "the same bytes" in capsys.readouterr().out
+
+
+def test_tiles_that_cannot_be_are_told_before_anything_is_drawn(larger, capsys, monkeypatch):
+    def predict(*_):
+        raise AssertionError("a network ran")
+
+    monkeypatch.setattr(ComposerModel, "predict", predict)
+    for options, message in (
+        (["--tile", "16"], "--tile needs an --upsampler, found none"),
+        ([*larger, "--tile", "7"], "tiles of at least 8 pixels"),
+        ([*larger, "--tile", "18"], "expected side and overlap to be multiples of 4"),
+    ):
+        assert edit("translation", *RUNS["translation"], *options) == 2
+        told = capsys.readouterr().err.strip()
+        assert message in told
+        assert told.count("\n") == 0
 
 
 @pytest.mark.parametrize("task", ["text", "translation", "colorization", "style", "pose", "tryon"])

@@ -9,6 +9,7 @@ from composer_pl.cli.gathering import (
     given,
     parse_size,
     tell_progress,
+    tiling_option,
     upsampling_recipe,
 )
 from composer_pl.cli.parser import seed_value
@@ -106,19 +107,13 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.drawing import Drawing
     from composer_pl.composing.panels import as_tensor, composition_rows
-    from composer_pl.errors import UserInputError
     from composer_pl.files import replacing
-    from composer_pl.models.tiling import Tiling
     from composer_pl.sheet import contact_sheet
 
     out = check_output(args.out)
     recipe = recipe_from_options(args)
     upsampling = upsampling_recipe(args.upsampler_steps, args.upsampler)
-    if args.tile is not None and not args.upsampler:
-        raise UserInputError(
-            "Reading the options of compose: --tile needs an --upsampler, found none. Next: add "
-            "--upsampler FOLDER, or leave --tile out."
-        )
+    tiling = tiling_option(args.tile, args.upsampler)
     size = parse_size(args.size)
     wanted = _pairs(args.sources)
     composer = Composer.from_pretrained(
@@ -137,9 +132,7 @@ def run(args: argparse.Namespace) -> int:
         against=against,
         recipe=recipe,
         upsampling=upsampling,
-        tiling=None
-        if args.tile is None
-        else Tiling(side=args.tile, overlap=max(args.tile // 4, 4)),
+        tiling=tiling,
         n=args.n,
         seed=args.seed,
         size=size,

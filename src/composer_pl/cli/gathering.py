@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.parts import Parts
     from composer_pl.models.recipe import SamplingRecipe
+    from composer_pl.models.tiling import Tiling
 
 
 def gathered(
@@ -117,6 +118,24 @@ def upsampling_recipe(
             "none. Next: add --upsampler FOLDER, or leave --upsampler-steps out."
         )
     return replace(UPSAMPLING, steps=steps)
+
+
+def tiling_option(side: int | None, upsampler: Sequence[str] | None) -> "Tiling | None":
+    """The tiles of `--tile`; None is whole pictures.
+
+    Raises:
+        UserInputError: There are tiles and no upsampler, or they cannot be.
+    """
+    from composer_pl.models.tiling import Tiling
+
+    if side is None:
+        return None
+    if upsampler is None:
+        raise UserInputError(
+            "Reading the options of the command: --tile needs an --upsampler, found none. Next: "
+            "add --upsampler FOLDER, or leave --tile out."
+        )
+    return Tiling(side=side, overlap=max(side // 4, 4))
 
 
 def assignments(option: str, texts: Sequence[str], example: str) -> dict[str, str]:

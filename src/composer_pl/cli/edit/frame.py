@@ -112,6 +112,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, task: ModuleType) -> N
         help="extract with another argument than in training: sketch.edges=canny; may be repeated",
     )
     add("--upsampler-steps", type=int, metavar="N", help="sampling steps of the upsampler")
+    add("--tile", type=int, metavar="PX", help="upsample in tiles of this side, in little memory")
     add("--size", default="", metavar="HxW", help="before upsampling; default: the model's own")
     add("--raw-weights", action="store_true", help="not the averaged ones")
     add("--device", default="cpu", help="cpu or cuda")
@@ -120,7 +121,12 @@ def add_common_arguments(parser: argparse.ArgumentParser, task: ModuleType) -> N
 def run_task(task: ModuleType, args: argparse.Namespace) -> int:
     """Load, plan, draw, and write pictures, parts and a sheet."""
     from composer_pl.cli.drawn import drawn
-    from composer_pl.cli.gathering import parse_size, tell_progress, upsampling_recipe
+    from composer_pl.cli.gathering import (
+        parse_size,
+        tell_progress,
+        tiling_option,
+        upsampling_recipe,
+    )
     from composer_pl.cli.output import check_output, writing
     from composer_pl.cli.settings import parse_settings
     from composer_pl.composing.composer import Composer
@@ -131,6 +137,7 @@ def run_task(task: ModuleType, args: argparse.Namespace) -> int:
     out = check_output(args.out)
     recipe = recipe_from_options(args, task.recipe(args))
     upsampling = upsampling_recipe(args.upsampler_steps, args.upsampler)
+    tiling = tiling_option(args.tile, args.upsampler)
     size = parse_size(args.size)
     progress = tell_progress if sys.stderr.isatty() else None
     composer = Composer.from_pretrained(
@@ -141,8 +148,15 @@ def run_task(task: ModuleType, args: argparse.Namespace) -> int:
         upsampler=args.upsampler,
     )
     settings = TaskSettings(
-        n=args.n, seed=args.seed, recipe=recipe, upsampling=upsampling, size=size, progress=progress
+        n=args.n,
+        seed=args.seed,
+        recipe=recipe,
+        upsampling=upsampling,
+        tiling=tiling,
+        size=size,
+        progress=progress,
     )
+    composer.cascade.check_manner(upsampling, tiling)  # before a picture is walked back
     region = getattr(args, "inside", None)
     edited = None
     if region:  # looked at before a task walks a picture back, which takes minutes

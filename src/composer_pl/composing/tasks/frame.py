@@ -18,6 +18,7 @@ from composer_pl.composing.parts import Parts
 from composer_pl.composing.requests import check_conditions, check_request
 from composer_pl.errors import UnknownConditionError, UserInputError
 from composer_pl.models.recipe import SamplingRecipe
+from composer_pl.models.tiling import Tiling
 
 Source = str | Path | Image.Image | Parts
 """A picture (file or open), a `parts.safetensors`, or parts."""
@@ -42,6 +43,7 @@ class TaskSettings:
         seed: Picture i of a seed is always the same.
         recipe: How the base model samples; None takes the task's own, `FROM_NOISE` or `INVERTING`.
         upsampling: How the upsampler samples; None takes the default.
+        tiling: Tiles that it works in; None is whole pictures.
         size: Height and width before upsampling; None takes the model's own.
         progress: Told (finished steps, all steps) of an inversion.
     """
@@ -50,6 +52,7 @@ class TaskSettings:
     seed: int = 0
     recipe: SamplingRecipe | None = None
     upsampling: SamplingRecipe | None = None
+    tiling: Tiling | None = None
     size: tuple[int, int] | None = None
     progress: Callable[[int, int], None] | None = None
 
@@ -224,6 +227,7 @@ def drawing_of(
         against=Parts({}) if against is None else against,
         recipe=recipe or settings.recipe or FROM_NOISE,
         upsampling=settings.upsampling,
+        tiling=settings.tiling,
         n=settings.n,
         seed=settings.seed,
         size=settings.size,
