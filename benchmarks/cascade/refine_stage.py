@@ -37,8 +37,9 @@ def prepared(args: argparse.Namespace) -> UpsamplerModel:
     backbone = replace(start.config, trained_side=args.crop or start.config.trained_side)
     process = replace(start.process_config, prediction="x_0")
     model = UpsamplerModel(backbone, process, {}, upsampling)
-    state = start.state_dict()
-    if start.process_config.prediction == "v":  # which is -x_0 where there is much noise
+    source = load_upsampler(args.weights) if args.weights else start
+    state = source.state_dict()
+    if source.process_config.prediction == "v":  # which is -x_0 where there is much noise
         state |= {name: -state[name] for name in state if name.startswith("backbone.head.")}
     model.load_state_dict(state)
     return model.float()
@@ -47,6 +48,7 @@ def prepared(args: argparse.Namespace) -> UpsamplerModel:
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--start", required=True, help="a shipped stage, or a folder")
+    parser.add_argument("--weights", help="of another stage of that size, to begin with")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, required=True, help="of the scenes; not 4, the test's")
     parser.add_argument("--scenes", type=int, default=600)
