@@ -39,6 +39,8 @@ def seeded():
 def private_environment(tmp_path, monkeypatch):
     """No test sees the user's weights or settings, or downloads."""
     monkeypatch.setenv("COMPOSER_PL_CACHE", str(tmp_path / "weights-cache"))
+    # A loaded machine must not add lines to what a test reads.
+    monkeypatch.setattr("composer_pl.cli.telling.EVERY", 600.0)
     for name in ("COMPOSER_PL_ALLOW_DOWNLOADS", "COMPOSER_PL_PLUGINS", "COMPOSER_PL_DEBUG"):
         monkeypatch.delenv(name, raising=False)
 

@@ -1,5 +1,8 @@
 """`decompose` and `compose` from the command line, and what they answer to mistakes."""
 
+import re
+import time
+
 import pytest
 import torch
 from fakes import FakeGlobal, FakeLocal, write_photos
@@ -8,6 +11,7 @@ from tiny import save_tiny
 
 from composer_pl.cli import main
 from composer_pl.cli.decompose import folder_names
+from composer_pl.composing.decomposer import Decomposer
 from composer_pl.composing.parts import Parts
 from composer_pl.errors import MissingWeightsError
 
@@ -113,6 +117,30 @@ def test_mistakes_are_one_line_with_exit_code_2(folder, capsys, arguments, messa
     lines = capsys.readouterr().err.strip().splitlines()
     assert message in lines[-1]
     assert not any("Traceback" in line for line in lines)
+
+
+def test_without_a_terminal_steps_are_told_in_plain_lines(folder, capsys, monkeypatch):
+    monkeypatch.setattr("composer_pl.cli.telling.EVERY", 0.001)
+    assert compose("-n", "1", "--steps", "20") == 0
+    told = capsys.readouterr().err
+    assert re.search(r"^step \d+/20, \d+ s$", told, flags=re.MULTILINE)
+    assert "\r" not in told
+
+
+def test_decomposing_is_told_while_it_takes_its_time(folder, capsys, monkeypatch):
+    def slow(self, *rest, whole=Decomposer.decompose_available, **more):
+        end, told = time.monotonic() + 60, ""
+        while "Taking" not in told and time.monotonic() < end:
+            time.sleep(0.01)
+            told += capsys.readouterr().err
+        heard.append(told)
+        return whole(self, *rest, **more)
+
+    heard = []
+    monkeypatch.setattr("composer_pl.cli.telling.EVERY", 0.02)
+    monkeypatch.setattr(Decomposer, "decompose_available", slow)
+    assert main(["decompose", "a.png", "--out", "p", "--ckpt", "model"]) == 0
+    assert "Taking a.png apart: 0 s\n" in heard[0]
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_what_a_model_cannot_do_is_on_the_page_and_the_rest_is_done(standin, cap
     failed = re.findall(r'<p class="failed">Failed: (.*?)</p>', page)
     assert len(failed) == 3  # a caption alone, depth and semantics, the new caption in the hole
     assert all("expected conditions of this model" in message for message in failed)
-    assert page.count("data:image/png;base64,") == 6
+    assert page.count("data:image/png;base64,") == 7  # two scenes in the first step
     assert str(standin) not in page
     assert "9 steps, 3 failed" in told.out
     assert "Traceback" not in told.err
@@ -74,7 +74,25 @@ def test_a_missing_model_is_one_line_and_training_is_shown(standin, capfd):
     assert lines[0].startswith("Only rendering and training are shown. Loading a model from")
     page = (standin / "out" / "index.html").read_text()
     assert page.count('class="failed"') >= 8
-    assert page.count("data:image/png;base64,") == 1
+    assert page.count("data:image/png;base64,") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-n", "0"], "-n in 1..10000, found 0"),
+        (["--steps", "0"], "--steps in 1..1000, found 0"),
+        (["--steps", "1001"], "found 1001"),
+        (["--train-seconds", "-5"], "--train-seconds in 0..86400, found -5"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_done(tmp_path, capsys, words, message):
+    assert main(["demo", "--out", str(tmp_path / "out"), *words]) == 2
+    told = capsys.readouterr()
+    assert message in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_absent_condition_names_its_package(standin, capfd):

@@ -1,14 +1,12 @@
 """`composer-pl compose`: a new picture from the parts of several."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from composer_pl.cli.gathering import (
     gathered,
     given,
     parse_size,
-    tell_progress,
     tiling_option,
     upsampling_recipe,
 )
@@ -104,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.cli.drawn import drawn
     from composer_pl.cli.output import check_output, writing
     from composer_pl.cli.settings import parse_names, parse_settings
+    from composer_pl.cli.telling import sampling_progress, telling
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.drawing import Drawing
     from composer_pl.composing.panels import as_tensor, composition_rows
@@ -116,14 +115,17 @@ def run(args: argparse.Namespace) -> int:
     tiling = tiling_option(args.tile, args.upsampler)
     size = parse_size(args.size)
     wanted = _pairs(args.sources)
-    composer = Composer.from_pretrained(
-        args.ckpt,
-        device=args.device,
-        averaged=not args.raw_weights,
-        settings=parse_settings(args.set),
-        upsampler=args.upsampler,
-    )
-    parts = _gather(composer, wanted, args)
+    settings = parse_settings(args.set)
+    with telling(f"Loading {args.ckpt}"):
+        composer = Composer.from_pretrained(
+            args.ckpt,
+            device=args.device,
+            averaged=not args.raw_weights,
+            settings=settings,
+            upsampler=args.upsampler,
+        )
+    with telling("Gathering the parts"):
+        parts = _gather(composer, wanted, args)
     against = parts.only(*parse_names(args.against), origin="what is given, by --against")
     for text in args.against_give:
         against = against | given(composer, "--against-give", text)
@@ -137,8 +139,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         size=size,
     )
-    progress = tell_progress if sys.stderr.isatty() else None
-    (made,) = drawn(out, composer, [drawing], progress=progress)
+    (made,) = drawn(out, composer, [drawing], progress=sampling_progress())
     pictures = made.pictures
     shown = [as_tensor(picture) for picture in pictures[:MOST_ON_SHEET]]
     longest = max(pictures[0].size)

@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Decompose each photo; broken photos are named and the exit code is then 2."""
     from composer_pl.cli.output import check_output, writing
     from composer_pl.cli.settings import conditions_from_options, parse_names, parse_settings
+    from composer_pl.cli.telling import telling
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.decomposer import Decomposer
     from composer_pl.composing.panels import decomposition_rows
@@ -65,9 +66,11 @@ def run(args: argparse.Namespace) -> int:
             "values, found --value-size. Next: leave one of the two out."
         )
     if args.ckpt:
-        decomposer = Composer.from_pretrained(
-            args.ckpt, device=args.device, canvas=args.canvas, settings=parse_settings(args.set)
-        ).decomposer
+        settings = parse_settings(args.set)
+        with telling(f"Loading {args.ckpt}"):
+            decomposer = Composer.from_pretrained(
+                args.ckpt, device=args.device, canvas=args.canvas, settings=settings
+            ).decomposer
     else:
         side = 128 if args.value_size is None else args.value_size
         decomposer = Decomposer(
@@ -80,15 +83,16 @@ def run(args: argparse.Namespace) -> int:
     told: set[str] = set()
     for photo, folder_name in zip(args.photos, folder_names(args.photos), strict=True):
         try:
-            if names:
-                parts = decomposer.decompose(
-                    photo, caption=args.caption, seed=args.seed, names=names
-                )
-                missing = {}
-            else:
-                parts, missing = decomposer.decompose_available(
-                    photo, caption=args.caption, seed=args.seed
-                )
+            with telling(f"Taking {photo} apart"):
+                if names:
+                    parts = decomposer.decompose(
+                        photo, caption=args.caption, seed=args.seed, names=names
+                    )
+                    missing = {}
+                else:
+                    parts, missing = decomposer.decompose_available(
+                        photo, caption=args.caption, seed=args.seed
+                    )
         except BrokenPictureError as error:
             print(error, file=sys.stderr)
             failures += 1

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from composer_pl.cli.output import check_output, writing
 
     started = time.monotonic()
+    _check_options(args)
     out = check_output(args.out)
     names, trouble = _look_at(args.model)
     plan = Plan(
@@ -94,14 +95,32 @@ def run(args: argparse.Namespace) -> int:
     return 130 if code == 130 else 1 if failed else 0
 
 
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse at once what the steps would refuse one after the other."""
+    from composer_pl.errors import UserInputError
+
+    for option, found, least, most in (
+        ("-n", args.n, 1, 10_000),
+        ("--steps", args.steps, 1, 1000),
+        ("--train-seconds", args.train_seconds, 0, 86_400),
+    ):
+        if not least <= found <= most:
+            raise UserInputError(
+                f"Reading the options of demo: expected {option} in {least}..{most}, found "
+                f"{found}. Next: correct it."
+            )
+
+
 def _look_at(model: str) -> tuple[tuple[str, ...], str]:
     """The model's conditions, and why it cannot be used; one of the two is empty."""
+    from composer_pl.cli.telling import telling
     from composer_pl.errors import ComposerPLError
     from composer_pl.models.storage import load_model
 
     print(f"Loading {model} ...", flush=True)
     try:
-        return load_model(model).names, ""
+        with telling(f"Loading {model}"):
+            return load_model(model).names, ""
     except ComposerPLError as error:
         licence = " That package is AGPL-3.0, so nothing brings it along."
         return (), f"{error}{licence if 'composer-pl-instances' in str(error) else ''}"

@@ -50,8 +50,9 @@ def _section(number: int, step: Step) -> str:
         parts.append(f'<p class="failed">Failed: {html.escape(step.error)}</p>')
     if step.verdict and step.said:
         parts.append(f"<pre>{html.escape(step.said.strip())}</pre>")
-    if step.picture.is_file() and not step.error:
-        data = base64.b64encode(step.picture.read_bytes()).decode()
-        alt = html.escape(step.title, quote=True)
-        parts.append(f'<img src="data:image/png;base64,{data}" alt="{alt}">')
+    for picture in (step.picture, *step.more):
+        if picture.is_file() and not step.error:
+            data = base64.b64encode(picture.read_bytes()).decode()
+            alt = html.escape(step.title, quote=True)
+            parts.append(f'<img src="data:image/png;base64,{data}" alt="{alt}">')
     return "\n".join(parts) + "\n"

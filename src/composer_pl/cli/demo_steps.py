@@ -23,6 +23,7 @@ class Step:
         title: What it shows.
         command: Words after `composer-pl`.
         picture: What it draws.
+        more: Further pictures, to be shown beside it.
         seed: Its `--seed`, where it draws at random.
         note: What to know about it.
         needs_model: Whether it is out of the question without the trained model.
@@ -35,6 +36,7 @@ class Step:
     title: str
     command: Sequence[str]
     picture: Path
+    more: Sequence[Path] = ()
     seed: int | None = None
     note: str = ""
     needs_model: bool = False
@@ -81,8 +83,8 @@ def scene_step(plan: Plan) -> Step:
         "scenes", "--out", plan.at("scenes"), "-n", "2", "--size", "128",
         "--seed", str(SCENE_SEED), "--min-objects", "2", "--max-objects", "3",
     ]  # fmt: skip
-    picture = plan.out / "scenes" / "train" / "000000000000.png"
-    return Step(title="Two scenes", command=command, picture=picture, seed=SCENE_SEED)
+    first, second = (plan.out / "scenes" / "train" / f"{number:012d}.png" for number in range(2))
+    return Step(title="Two scenes", command=command, picture=first, more=[second], seed=SCENE_SEED)
 
 
 def model_steps(plan: Plan, captions: Sequence[str], edited: str, photo: bool) -> list[Step]:

@@ -53,7 +53,7 @@ def drawn(
             made.append(one)
     except BaseException:
         if written:
-            if progress is not None:
+            if progress is not None and sys.stderr.isatty():
                 print(file=sys.stderr)  # the line of progress is unfinished
             found = f"{written} of {total} pictures are in {out}"
             print(f"{found}, each whole and with its recipe.", file=sys.stderr)
