@@ -173,8 +173,9 @@ def load_recipe(
         key = key.strip()
         if re.fullmatch(r"conditions\.[^.]+", key):
             key += ".weight"
+        shown = text if len(text) < 80 else text[:77] + "..."
         with _readable(
-            f"Setting the sampling recipe by --with {text!r}",
+            f"Setting the sampling recipe by --with {shown!r}",
             "NAME=VALUE with a value that YAML can hold",
             "correct it",
         ):
