@@ -58,8 +58,11 @@ def test_what_a_model_cannot_do_is_on_the_page_and_the_rest_is_done(standin, cap
     assert f"[9/9] {titles[-1]}" in told.out
     assert len(re.findall(r"\d s(?:, seed \d+)?</p>", page)) == 9
     failed = re.findall(r'<p class="failed">Failed: (.*?)</p>', page)
-    assert len(failed) == 3  # a caption alone, depth and semantics, the new caption in the hole
-    assert all("expected conditions of this model" in message for message in failed)
+    composed, composed_too, edited = failed  # a caption alone, depth and semantics, the region
+    assert "expected conditions of this model" in composed
+    assert "expected conditions of this model" in composed_too
+    assert "caption" in edited
+    assert "Next: " in edited
     assert page.count("data:image/png;base64,") == 7  # two scenes in the first step
     assert str(standin) not in page
     assert "9 steps, 3 failed" in told.out

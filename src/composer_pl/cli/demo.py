@@ -150,7 +150,7 @@ def _prepare(plan: Plan) -> bool:
             source = plan.out / "scenes" / "train" / f"{number:012d}.png"
             shutil.copyfile(source, plan.out / f"scene-{name}.png")
         nearest, _ = edited_caption(truths(plan)[0])
-        _cut_hole(plan, nearest)
+        _paint_mask(plan, nearest)
         if plan.train_seconds:
             config = reference("quickstart") / "config.yaml"
             shutil.copyfile(config, plan.out / "quickstart.yaml")
@@ -172,16 +172,13 @@ def _later(plan: Plan, photo: bool) -> Sequence[Step]:
     return model_steps(plan, captions, edited_caption(records[0])[1], photo)
 
 
-def _cut_hole(plan: Plan, nearest: int) -> None:
-    """Save scene a with its nearest object, and a margin, transparent."""
+def _paint_mask(plan: Plan, nearest: int) -> None:
+    """Save where scene a's nearest object is, with a margin, white on black."""
     from PIL import Image, ImageFilter
 
     ids = Image.open(plan.out / "scenes" / "ids" / "train" / "000000000000.png")
-    hole = ids.point(lambda level: 255 * (level == nearest)).convert("L")
-    hole = hole.filter(ImageFilter.MaxFilter(9))
-    picture = Image.open(plan.out / "scene-a.png").convert("RGB")
-    picture.putalpha(hole.point(lambda level: 255 - level))
-    picture.save(plan.out / "hole.png")
+    mask = ids.point(lambda level: 255 * (level == nearest)).convert("L")
+    mask.filter(ImageFilter.MaxFilter(13)).save(plan.out / "mask.png")
 
 
 def _perform(step: Step, number: str) -> int:

@@ -143,13 +143,7 @@ def model_steps(plan: Plan, captions: Sequence[str], edited: str, photo: bool) -
             "Colourise: intensity of the first scene, a palette typed by hand",
             "--from", a, "--keep", "intensity", "--give", f"color={PALETTE}",
         ),
-        made(
-            "region",
-            "Edit a region: everything outside the hole is kept, a new caption for the inside",
-            "--give", f"masking={plan.at('hole.png')}", "--caption", edited, "--against", "masking",
-            note="The demo itself cut the nearest object out of the first scene (hole.png). "
-            "--against masking: guidance exaggerates the caption, not the surroundings.",
-        ),
+        _region_step(plan, edited),
     ]  # fmt: skip
     if plan.upsampler:
         steps.append(
@@ -172,6 +166,24 @@ def model_steps(plan: Plan, captions: Sequence[str], edited: str, photo: bool) -
             )
         )  # fmt: skip
     return steps
+
+
+def _region_step(plan: Plan, edited: str) -> Step:
+    """Another thing in place of the first scene's nearest one."""
+    command = [
+        "edit", "region", plan.at("scene-a.png"), "--mask", plan.at("mask.png"),
+        "--caption", edited, "--ckpt", plan.model, "--out", plan.at("region"),
+        "-n", str(plan.pictures), "--seed", "1", "--steps", str(plan.sampling_steps),
+    ]  # fmt: skip
+    command += ["--upsampler", plan.upsampler] if plan.upsampler else []
+    return Step(
+        title="Edit a region: every pixel outside is kept, a new caption for the inside",
+        command=command,
+        picture=plan.out / "region" / "sheet.png",
+        seed=1,
+        note="The demo itself painted the mask over the nearest object of the first scene.",
+        needs_model=True,
+    )
 
 
 def training_steps(plan: Plan) -> list[Step]:
