@@ -57,11 +57,12 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--crop", type=int, help="of the large picture; None keeps the start's")
     parser.add_argument("--lr", type=float, default=4e-4)
     parser.add_argument("--max-level", type=float, default=0.03)
+    parser.add_argument("--area", action="store_true", help="small pictures are area averages")
     parser.add_argument("--degradation", choices=("none", "bsr_light", "bsr"))
     args = parser.parse_args(words)
     model = prepared(args)
     desk = Desk(args.out, "tiny", f"refine {args.start}")
-    pairs = render_pairs(model, args.scenes, args.seed, desk)
+    pairs = render_pairs(model, args.scenes, args.seed, desk, area=args.area)
     weights, curve = train(
         model.to(desk.device), pairs, seconds=args.seconds, batch=args.batch, lr=args.lr,
         desk=desk, bfloat16=True,

@@ -54,8 +54,19 @@ def described(seed: int, numbers: range) -> list[Scene]:
     return [sampler.scene(number) for number in numbers]
 
 
-def render_pairs(model: UpsamplerModel, count: int, seed: int, desk: Desk) -> Pairs:
-    """Scenes of a seed at the model's size, and made small as training shows them."""
+def render_pairs(
+    model: UpsamplerModel, count: int, seed: int, desk: Desk, *, area: bool = False
+) -> Pairs:
+    """Scenes of a seed at the model's size, and made small as training shows them.
+
+    Args:
+        model: The stage.
+        count: How many scenes.
+        seed: Of the scenes.
+        desk: Device, workers and log.
+        area: Small pictures are area averages, as those that `scenes-64` learned from, in place of
+            antialiased bicubic interpolation.
+    """
     side, factor = model.config.resolution, model.upsampling.factor
     each = max(_CHUNK // side**2, 1)
     parts = [range(i, min(i + each, count)) for i in range(0, count, each)]
@@ -72,9 +83,12 @@ def render_pairs(model: UpsamplerModel, count: int, seed: int, desk: Desk) -> Pa
         rows = slice(part.start, part.stop)
         large[rows] = render(scenes, side, device=device).pixels
         pictures = large[rows].float() / 127.5 - 1
-        low = requantised(
-            F.interpolate(pictures, scale_factor=1 / factor, mode="bicubic", antialias=True)
-        )
+        if area:
+            low = requantised(F.avg_pool2d(pictures, factor))
+        else:
+            low = requantised(
+                F.interpolate(pictures, scale_factor=1 / factor, mode="bicubic", antialias=True)
+            )
         for variant in range(variants):
             keys = torch.arange(part.start, part.stop) * variants + variant
             shown = model.shown(low, pictures, keys)
