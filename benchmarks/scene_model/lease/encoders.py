@@ -95,7 +95,11 @@ def main() -> None:
     path = folder / "yolo-tiny-scenes-seg.safetensors"
     training.save(state, path)
     products.install_encoders()
-    extractor = Instances(weights_file=str(path), canvas=256).build_extractor().to(device)
+    extractor = (
+        Instances(model="tiny-scenes", weights_file=str(path), canvas=256)
+        .build_extractor()
+        .to(device)
+    )
     truth = (unseen.pixels, unseen.ids, unseen.attributes)
     done("instances", measuring.measure(extractor, *truth))
 
