@@ -1,6 +1,8 @@
 """Files that are replaced whole or not at all."""
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from composer_pl.files import replacing
 
@@ -31,3 +33,12 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path):
         fail()
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_others_may_read_what_others_may_read_of_any_new_file(tmp_path):
+    """safetensors writes files that are their owner's alone."""
+    (tmp_path / "plain.txt").write_text("")
+    with replacing(tmp_path / "weights.safetensors") as temporary:
+        save_file({"a": torch.zeros(2)}, temporary)
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1

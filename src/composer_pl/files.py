@@ -27,12 +27,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Give a name to write to; afterwards `path` holds all of it, or what it held before.
 
     The name lies in the same folder and has the same suffix. What is left of it after a failure is
-    removed, which gives a full disk its space back.
+    removed, which gives a full disk its space back. Who may read it is who may read any new file
+    there: safetensors would give its files to their owner alone.
     """
     target = Path(path)
     temporary = beside(target)
+    temporary.touch()
+    mode = temporary.stat().st_mode
+    temporary.unlink()
     try:
         yield temporary
+        with suppress(OSError):  # a file system without such rights
+            temporary.chmod(mode)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
