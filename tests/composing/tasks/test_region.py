@@ -11,7 +11,7 @@ from composer_pl.composing.parts import Parts
 from composer_pl.composing.tasks.frame import TaskSettings, drawing_of
 from composer_pl.composing.tasks.region import framed, region, within
 from composer_pl.composing.tasks.tryon import tryon
-from composer_pl.errors import UserInputError
+from composer_pl.errors import TakenForGrantedWarning, UserInputError
 from composer_pl.models.recipe import SamplingRecipe
 
 FAST = TaskSettings(n=1, recipe=SamplingRecipe(steps=2))
@@ -131,10 +131,18 @@ def test_a_mask_of_another_shape_is_one_line(photo):
         read_region(Image.new("L", (64, 64), 255), (48, 80))
 
 
-@pytest.mark.parametrize(("level", "told"), [(0, "lightest is level 0"), (1, "level 1 of 255")])
+@pytest.mark.parametrize(("level", "told"), [(0, "lightest is level 0"), (100, "level 100 of 255")])
 def test_an_empty_mask_is_one_line(photo, level, told):
     with pytest.raises(UserInputError, match=told):
         read_region(Image.new("L", photo.size, level), (48, 80))
+
+
+def test_a_mask_of_zeros_and_ones_is_taken_as_one_with_a_word(photo):
+    """As arrays of labels are saved; by the bits of its file it would be empty."""
+    mask = Image.new("L", photo.size)
+    mask.paste(1, (0, 0, 40, 48))
+    with pytest.warns(TakenForGrantedWarning, match=r"taken as 0\.\.1"):
+        assert read_region(mask, (48, 80)).mean() == 0.5
 
 
 def test_a_box_of_less_than_a_pixel_is_one_line():
