@@ -128,13 +128,15 @@ def test_without_a_terminal_steps_are_told_in_plain_lines(folder, capsys, monkey
 
 
 def test_decomposing_is_told_while_it_takes_its_time(folder, capsys, monkeypatch):
-    def slow(self, *rest, whole=Decomposer.decompose_available, **more):
+    whole = Decomposer.decompose_available
+
+    def slow(self, picture, *, caption="", seed=0, names=None):
         end, told = time.monotonic() + 60, ""
         while "Taking" not in told and time.monotonic() < end:
             time.sleep(0.01)
             told += capsys.readouterr().err
         heard.append(told)
-        return whole(self, *rest, **more)
+        return whole(self, picture, caption=caption, seed=seed, names=names)
 
     heard = []
     monkeypatch.setattr("composer_pl.cli.telling.EVERY", 0.02)

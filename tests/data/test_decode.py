@@ -264,3 +264,11 @@ def test_what_is_no_picture_is_named_with_its_reason(tmp_path: Path, gradient, e
 def test_limits_are_the_callers_to_choose(encoded):
     data = encoded(Image.new("L", (8, 8)))
     assert decode_picture(data, "tiny", limits=PictureLimits(min_side=1)).width == 8
+
+
+def test_a_dark_jpeg_stays_dark(tmp_path):
+    """It is a photo of the night, not a mask of 0 and 1 as the same levels of a PNG are."""
+    night = Image.new("L", (64, 64), 1)
+    for name, lightest in (("a.jpg", 1), ("a.png", 255)):
+        night.save(tmp_path / name)
+        assert read_picture(tmp_path / name).image.getextrema() == ((lightest, lightest),) * 3

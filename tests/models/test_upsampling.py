@@ -90,26 +90,6 @@ def test_an_unconditional_upsampler_runs_once_a_step_whatever_the_guidance(
     assert sizes == [5] * 6
 
 
-def test_conditions_and_guidance_reach_the_pictures(low):
-    model = UpsamplerModel(
-        replace(UPSAMPLER, context_dim=8),
-        ProcessConfig(prediction="v"),
-        {"mean": FakeGlobal()},
-        UpsamplingConfig(),
-    )
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    red, blue = torch.tensor([[[1.0, -1, -1]], [[-1.0, -1, 1]]])
-    free = draw(model, low)
-    reds, blues = (draw(model, low, values={"mean": value}) for value in (red, blue))
-    each = draw(model, low, values={"mean": torch.cat([red, blue, red, red, red])})
-    assert (free - reds).abs().max() > 1e-3
-    assert (each[0] - reds[0]).abs().max() < 1e-4
-    assert (each[1] - blues[1]).abs().max() < 1e-4
-    guided = draw(model, low, replace(FAST, guidance=3.0), values={"mean": red})
-    assert (guided - reds).abs().max() > 1e-3
-
-
 @pytest.fixture
 def knowing():
     """An upsampler that knows a condition."""
@@ -122,6 +102,19 @@ def knowing():
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return model
+
+
+def test_conditions_and_guidance_reach_the_pictures(knowing, low):
+    model = knowing
+    red, blue = torch.tensor([[[1.0, -1, -1]], [[-1.0, -1, 1]]])
+    free = draw(model, low)
+    reds, blues = (draw(model, low, values={"mean": value}) for value in (red, blue))
+    each = draw(model, low, values={"mean": torch.cat([red, blue, red, red, red])})
+    assert (free - reds).abs().max() > 1e-3
+    assert (each[0] - reds[0]).abs().max() < 1e-4
+    assert (each[1] - blues[1]).abs().max() < 1e-4
+    guided = draw(model, low, replace(FAST, guidance=3.0), values={"mean": red})
+    assert (guided - reds).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize(

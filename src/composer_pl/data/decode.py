@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageCms
 
+from composer_pl.data.levels import spread
 from composer_pl.data.profiles import ToSRGB, to_srgb
 from composer_pl.errors import TakenForGrantedWarning, UserInputError
-from composer_pl.plugin.levels import white_level
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 WHITE = (255, 255, 255)  # the background that transparent pixels are composited on
@@ -102,7 +101,7 @@ class Picture:
         width: Upright width of the file in pixels. Crop boxes are in these coordinates.
         height: Upright height of the file in pixels.
         managed: Whether the file carries a profile that means something else than sRGB.
-        assumed: What was taken for granted of levels that would be near black, see `white_level`.
+        assumed: What was taken for granted of levels that would be near black, see `levels.spread`.
     """
 
     image: Image.Image
@@ -171,7 +170,7 @@ def decode_picture(
             orientation = _orientation(image)
             reduced = image.format in ("JPEG", "MPO")
             transform = to_srgb(image.info.get("icc_profile"))
-            image, assumed = _spread(image)
+            image, assumed = spread(image)
             image = _to_rgb(image, transform)
             if orientation in _UPRIGHT:
                 image = image.transpose(_UPRIGHT[orientation])
@@ -217,8 +216,8 @@ def opened_picture(image: Image.Image, *, limits: PictureLimits = DEFAULT_LIMITS
         image.load()
         transform = to_srgb(image.info.get("icc_profile"))
         orientation = _orientation(image)
-        spread, assumed = _spread(image)
-        upright = _to_rgb(spread, transform)
+        even, assumed = spread(image)
+        upright = _to_rgb(even, transform)
     except Exception as error:  # as in `decode_picture`: damaged files raise almost anything
         reason = f"damaged data ({type(error).__name__}: {error})"
         raise BrokenPictureError(name, reason) from error
@@ -286,38 +285,3 @@ def _to_rgb(image: Image.Image, transform: ToSRGB | None) -> Image.Image:
         return rgb
     rgb.putalpha(alpha)
     return Image.alpha_composite(Image.new("RGBA", rgb.size, (*WHITE, 255)), rgb).convert("RGB")
-
-
-def _spread(image: Image.Image) -> tuple[Image.Image, str]:
-    """Bring grey levels to 0..255, and what was taken for granted of them.
-
-    32-bit files that exceed 16 bits are scaled by their largest value.
-    """
-    if image.mode.startswith("I"):
-        levels = np.asarray(image)
-        white, assumed = white_level(levels, 65535)
-        return _grey(levels.astype(np.float64) * (255.0 / white)), assumed
-    if image.mode == "F":
-        return _grey(_scale_floats(np.asarray(image))), ""
-    if image.mode == "L" and "transparency" not in image.info:
-        white, assumed = white_level(np.asarray(image.getextrema()), 255)
-        if assumed:
-            return image.point(lambda level: level * (255 // white)), assumed
-    return image, ""
-
-
-def _grey(values: np.ndarray) -> Image.Image:
-    """Return a picture of grey values that are already on the scale 0..255."""
-    return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
-
-
-def _scale_floats(values: np.ndarray) -> np.ndarray:
-    """[0, 1] -> 0..255, 0..255 as it is, any other range by its own ends."""
-    if not np.isfinite(values).all():
-        raise ValueError("values that are not finite")
-    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
-    if low >= 0 and high <= 1:
-        return values * 255.0
-    if low >= 0 and high <= 255:
-        return values
-    return (values - low) * (255.0 / (high - low))

@@ -73,14 +73,15 @@ def carried(text: str) -> str:
 
 
 def _check_mask(text: str, mask: Image.Image, size: tuple[int, int]) -> None:
-    darkest, lightest = mask.getextrema()
+    levels = np.asarray(mask)
+    darkest, lightest = int(levels.min()), int(levels.max())
     if not of_shape(mask, size):
         problem = (
             f"a mask of the picture's shape, {size[1]} x {size[0]} pixels before upsampling, found "
             f"{mask.width} x {mask.height}"
         )
         advice = "bring it to that shape"
-    elif lightest < 128:  # type: ignore[operator]  # one band
+    elif lightest < 128:
         problem = (
             f"white where the condition counts, found no pixel lighter than mid-grey (the lightest "
             f"is level {lightest} of 255)"

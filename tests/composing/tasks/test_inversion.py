@@ -72,8 +72,8 @@ def asleep(monkeypatch):
     monkeypatch.setattr(ComposerModel, "predict", predict)
 
 
-def weighing(name, **own):
-    recipe = replace(walking(2).recipe, conditions={name: ConditionGuidance(**own)})
+def weighing(name, own):
+    recipe = replace(walking(2).recipe, conditions={name: own})
     return TaskSettings(recipe=recipe)
 
 
@@ -81,9 +81,12 @@ def weighing(name, **own):
 def test_weights_of_what_is_not_given_are_refused_before_the_walk(composer, photo, tmp_path):
     parts = composer.decompose(photo, names=["sketch"])
     for settings, message in (
-        (weighing("color", weight=2), "found no part of it among sketch"),
-        (weighing("colour", weight=2), "expected conditions of this model"),
-        (weighing("sketch", region=str(tmp_path / "absent.png")), "Reading the region"),
+        (weighing("color", ConditionGuidance(weight=2)), "found no part of it among sketch"),
+        (weighing("colour", ConditionGuidance(weight=2)), "expected conditions of this model"),
+        (
+            weighing("sketch", ConditionGuidance(region=str(tmp_path / "absent.png"))),
+            "Reading the region",
+        ),
         (TaskSettings(recipe=walking(2).recipe, size=(0, 16)), "both sides must be multiples"),
     ):
         with pytest.raises(ComposerPLError, match=message):
@@ -92,7 +95,9 @@ def test_weights_of_what_is_not_given_are_refused_before_the_walk(composer, phot
 
 def test_surroundings_that_a_region_adds_may_be_weighed(composer, photo):
     parts = composer.decompose(photo, names=["sketch"])
-    drawing = inversion(composer, photo, parts, settings=weighing("masking", weight=2))
+    drawing = inversion(
+        composer, photo, parts, settings=weighing("masking", ConditionGuidance(weight=2))
+    )
     confined = within(composer, drawing, photo, "0.25,0.3,0.75,0.7")
     assert make(composer, confined).pictures[0].size == photo.size
     with pytest.raises(UserInputError, match="found no part of it among sketch"):

@@ -1,7 +1,6 @@
 """What the tasks of `composer-pl edit` share: options, loading, drawing, writing."""
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,14 +120,10 @@ def add_common_arguments(parser: argparse.ArgumentParser, task: ModuleType) -> N
 def run_task(task: ModuleType, args: argparse.Namespace) -> int:
     """Load, plan, draw, and write pictures, parts and a sheet."""
     from composer_pl.cli.drawn import drawn
-    from composer_pl.cli.gathering import (
-        parse_size,
-        tell_progress,
-        tiling_option,
-        upsampling_recipe,
-    )
+    from composer_pl.cli.gathering import parse_size, tiling_option, upsampling_recipe
     from composer_pl.cli.output import check_output, writing
     from composer_pl.cli.settings import parse_settings
+    from composer_pl.cli.telling import sampling_progress
     from composer_pl.composing.composer import Composer
     from composer_pl.composing.tasks.frame import TaskSettings
     from composer_pl.composing.tasks.region import check_square, framed, within
@@ -139,7 +134,7 @@ def run_task(task: ModuleType, args: argparse.Namespace) -> int:
     upsampling = upsampling_recipe(args.upsampler_steps, args.upsampler)
     tiling = tiling_option(args.tile, args.upsampler)
     size = parse_size(args.size)
-    progress = tell_progress if sys.stderr.isatty() else None
+    progress = sampling_progress()
     composer = Composer.from_pretrained(
         args.ckpt,
         device=args.device,
