@@ -2,7 +2,7 @@
 
 A PNG gets two chunks: readable JSON (`composer-pl`: recipe, seed, texts, digests of conditions and
 models, versions) and `coPl`, the drawing itself: a compressed safetensors file, so reading a
-stranger's picture runs no code.
+stranger's picture runs no code. Writing and reading stand in one file, as they change together.
 """
 
 import hashlib
