@@ -36,8 +36,9 @@ class Embeddings:
 
     def draw(self, batch: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Values of scenes drawn with replacement, each with one of its captions."""
-        rows = torch.randint(len(self), (batch,), generator=generator)
-        worded = torch.randint(self.texts, (batch,), generator=generator)
+        device = generator.device
+        rows = torch.randint(len(self), (batch,), generator=generator, device=device)
+        worded = torch.randint(self.texts, (batch,), generator=generator, device=device)
         return self.of(rows, worded)
 
     def of(self, rows: Tensor, worded: Tensor | int = 0) -> dict[str, Tensor]:

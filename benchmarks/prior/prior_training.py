@@ -1,4 +1,4 @@
-"""Train the prior of procedural scenes on a CPU, and write it as a model folder.
+"""Train the prior of procedural scenes, and write it as a model folder.
 
     python benchmarks/prior/prior_training.py --out DIR [--first 18000] [--scenes 6000]
         [--steps 1500] [--bank FILE ...]
@@ -54,7 +54,7 @@ def train_prior(
 
     Args:
         model: Untrained.
-        data: What to learn.
+        data: What to learn, on the model's device.
         held_out: What to report the loss on.
         steps: Optimiser steps.
         batch: Captions a step.
@@ -62,7 +62,7 @@ def train_prior(
         log: Told the progress about twenty times.
     """
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(model_device(model)).manual_seed(seed)
     groups = [
         {"params": [p for p in model.parameters() if p.ndim > 1]},
         {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
@@ -102,7 +102,7 @@ def batches(data: Embeddings, batch: int, generator: torch.Generator) -> list[di
     values = data.draw(BUCKETS * batch, generator)
     length = (values["caption"][:, 1:] != 0).any(2).sum(1)
     parts = length.argsort().split(batch)
-    order = torch.randperm(len(parts), generator=generator).tolist()
+    order = torch.randperm(len(parts), generator=generator, device=generator.device).tolist()
     return [{name: value[parts[i]] for name, value in values.items()} for i in order]
 
 
@@ -112,13 +112,14 @@ def _step(
     generator: torch.Generator,
     optimizer: torch.optim.Optimizer,
 ) -> Tensor:
-    count = len(values["semantics"])
-    keep = torch.rand(1, count, generator=generator) >= DROP
+    count, device = len(values["semantics"]), generator.device
+    keep = torch.rand(1, count, generator=generator, device=device) >= DROP
     steps = model.process.schedule.num_timesteps
     # One timestep of each of `DRAWS` equal parts of the schedule: less chance than free draws.
-    part = torch.arange(DRAWS).repeat_interleave(count)
-    t = ((part + torch.rand(len(part), generator=generator)) / DRAWS * steps).long()
-    eps = torch.randn(len(part), model.width, generator=generator)
+    part = torch.arange(DRAWS, device=device).repeat_interleave(count)
+    place = torch.rand(len(part), generator=generator, device=device)
+    t = ((part + place) / DRAWS * steps).long()
+    eps = torch.randn(len(part), model.width, generator=generator, device=device)
     loss = model.loss(values, keep, t.clamp(max=steps - 1), eps).mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -132,13 +133,19 @@ def evaluate(model: PriorModel, average: dict[str, Tensor], held_out: Embeddings
     """Mean loss of the averaged weights over held-out scenes, always at the same noise."""
     raw = {name: p.detach().clone() for name, p in model.named_parameters()}
     model.load_state_dict({**model.state_dict(), **average})
+    device = model_device(model)
     generator = torch.Generator().manual_seed(1)
-    rows = torch.arange(len(held_out))
-    t = torch.randint(1000, (len(rows),), generator=generator)
-    eps = torch.randn(len(rows), model.width, generator=generator)
+    rows = torch.arange(len(held_out), device=device)
+    t = torch.randint(1000, (len(rows),), generator=generator).to(device)
+    eps = torch.randn(len(rows), model.width, generator=generator).to(device)
     loss = model.loss(held_out.of(rows), model.keep(["caption"], len(rows)), t, eps)
     model.load_state_dict({**model.state_dict(), **raw})
     return round(float(loss.mean()), 4)
+
+
+def model_device(model: PriorModel) -> torch.device:
+    """Where its parameters are."""
+    return next(model.parameters()).device
 
 
 def split(data: Embeddings, count: int = VALIDATION) -> tuple[Embeddings, Embeddings]:

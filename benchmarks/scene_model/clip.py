@@ -165,6 +165,20 @@ def save_clip(state: Mapping[str, Tensor], folder: str | Path) -> tuple[Path, Pa
     return folder / FILE, folder / VISUAL_FILE
 
 
+def load_clip(path: str | Path) -> dict[str, Tensor]:
+    """Read the whole state from what `save_clip` wrote of both towers, empty words too."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    state = load_file(path)
+    with safe_open(path, framework="pt") as file:
+        vocabulary = int(file.metadata()["vocabulary"])
+    few = state["token_embedding.weight"]
+    table = torch.zeros(vocabulary, few.shape[1], dtype=few.dtype)
+    table[state.pop("token_embedding.rows").long()] = few
+    return state | {"token_embedding.weight": table}
+
+
 def state_digest(state: Mapping[str, Tensor]) -> str:
     """sha256 of names, shapes and numbers of a state."""
     digest = hashlib.sha256()

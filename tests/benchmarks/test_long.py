@@ -162,7 +162,7 @@ def test_ways_that_fail_are_passed_over_and_small_batches_count_more():
 @pytest.fixture
 def lease(monkeypatch):
     monkeypatch.syspath_prepend(str(LEASE))
-    for name in ("desk", "long", "long_plan", "long_scenes", "measures"):
+    for name in ("desk", "long", "long_plan", "long_scenes", "measures", "prior"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -181,7 +181,7 @@ def test_shares_of_the_focused_part_name_conditions_of_the_model(lease):
     import long
     from building import build_plugins, read_config
 
-    for course in (long.LONG, long.POLISH):
+    for course in (long.LONG, long.POLISH, long.RICHER):
         assert set(course.focus) <= set(build_plugins(read_config(long.CONFIG)))
         assert 0.5 < sum(course.focus.values()) < 0.61
 
@@ -227,3 +227,56 @@ def test_the_whole_lease_runs_on_a_cpu(lease, tmp_path, monkeypatch):
     assert (facts["start"], facts["focused from"]) == ("base-long", 0.01)
     assert not (work / "products/base-blind").exists()
     assert (work / "products/base-long/model.safetensors").read_bytes() != written
+
+
+@pytest.mark.slow
+def test_a_taught_image_tower_is_installed_and_everything_goes_on_with_it(
+    lease, tmp_path, monkeypatch
+):
+    import shutil
+
+    import long
+    import long_scenes
+    import prior as lease_prior
+    from clip import FILE, VISUAL_FILE
+    from desk import Desk
+    from install_weights import PLUGINS
+
+    from composer_pl.models.storage import load_model, load_prior
+    from composer_pl_semantics import Semantics
+
+    work, out, plugins = tmp_path / "work", tmp_path / "out", tmp_path / "plugins"
+    for name in ("caption", "semantics"):
+        shutil.copytree(PLUGINS / name / "src", plugins / name / "src")
+    shared = ["long.py", "--work", str(work)]
+    monkeypatch.setattr(sys, "argv", shared)
+    long_scenes.main()
+    shared += ["--out", str(out)]
+    monkeypatch.setattr(sys, "argv", [*shared, "--teach", "3", "--plugins", str(plugins)])
+    long.main()
+    facts = json.loads((work / "products/facts.json").read_text())
+    assert facts["image tower"]["steps"] > 0
+    assert [name for name in facts if name.startswith("base-")] == ["base-long-early", "base-long"]
+    load_model(work / "products/base-long")
+    for name, file in (("caption", FILE), ("semantics", VISUAL_FILE)):
+        package = plugins / name / "src" / f"composer_pl_{name}"
+        written = (work / "products/encoders" / file).read_bytes()
+        assert (package / "weights" / file).read_bytes() == written
+        old = PLUGINS / name / "src" / package.name / "shipped.py"
+        assert (package / "shipped.py").read_text() != old.read_text()
+
+    # The model learned what the written tower says of the same pictures.
+    visual = work / "products/encoders" / VISUAL_FILE
+    extract = Semantics(model="tiny-scenes", weights_file=str(visual)).build_extractor()
+    bank = Desk(work, "tiny", "test").get("bank-00.pt")
+    from image_tower import ImageTeacher
+
+    values = ImageTeacher(work / "products/encoders" / FILE).values(bank)
+    torch.testing.assert_close(
+        extract(bank.x_0.float() / 127.5 - 1), values.float(), atol=0.02, rtol=0.01
+    )
+
+    monkeypatch.setattr(sys, "argv", shared)
+    lease_prior.main()
+    assert load_prior(work / "products/prior").config
+    assert json.loads((work / "products/prior/training.json").read_text())["steps"] == 2

@@ -7,6 +7,10 @@ written and packed before the baselines begin. Both baselines start where it sta
 many steps as its snapshot `base-long-even`, all three without a fall of the learning rate: one is
 never given a condition, one only sketches.
 
+With `--teach` the image tower of the tiny CLIP learns more first (`image_tower.py`), on the same
+scenes; both towers' files become products and are put into this checkout's plugins, and the model
+learns what `semantics` are now, without baselines.
+
 With `--polish` it goes on from given weights with the focused rule alone, on what is missing most,
 at a lower learning rate and without baselines: what a lease has left at its end.
 
@@ -28,7 +32,10 @@ import torch
 from bank import Bank, empty_bank, join_banks
 from base import BaseTrainer
 from building import build_plugins, read_config
-from long_plan import AMOUNTS, ENOUGH, LONG, NOISY, POLISH, Amounts, bank_name, done_name
+from clip import FILE
+from image_tower import ImageTeacher
+from install_weights import PLUGINS, install
+from long_plan import AMOUNTS, ENOUGH, LONG, NOISY, POLISH, RICHER, Amounts, bank_name, done_name
 from pace import Way, ranked
 from products import Products
 from safetensors.torch import load_file
@@ -87,6 +94,26 @@ def collect(desk: Desk, amounts: Amounts, parts: int) -> Bank:
     bank = join_banks([desk.get(bank_name(number)) for number in there])
     desk.log(f"{len(bank)} scenes in {len(there)} files")
     return bank
+
+
+def teach(lease: "Lease", bank: Bank, seconds: float, plugins: Path) -> None:
+    """Train the image tower, install it, and give the bank its values.
+
+    Started again, it takes the tower that is written already.
+    """
+    folder = lease.products.folder / "encoders"
+    written = folder / FILE
+    if written.exists():
+        teacher = ImageTeacher(written, lease.desk.device)
+    else:
+        teacher = ImageTeacher(device=lease.desk.device)
+        told = teacher.train(bank, seconds=seconds, batch=min(1024, len(bank)), log=lease.desk.log)
+        teacher.save(folder)
+        lease.facts["image tower"] = told
+    for line in install(folder, plugins):
+        lease.desk.log(line)
+    bank.fixed["semantics"] = teacher.values(bank)
+    lease.desk.put("taught.pt", None)  # for `prior.py`
 
 
 def start_weights(desk: Desk, start: str) -> tuple[str, dict[str, Tensor] | None]:
@@ -161,10 +188,12 @@ def main() -> None:
     parser.add_argument("--start", default=str(SHIPPED), help="a model folder, or: scratch")
     parser.add_argument("--parts", type=int, default=1, help="programs that render")
     parser.add_argument("--polish", action="store_true", help="the focused rule alone")
+    parser.add_argument("--teach", type=float, default=0, help="seconds for the image tower first")
+    parser.add_argument("--plugins", type=Path, default=PLUGINS, help="whose weights it replaces")
     parser.add_argument("--plain", action="store_true", help="neither compile nor capture")
     args = parser.parse_args()
     desk, amounts = Desk(args.work, args.plan, "long"), AMOUNTS[args.plan]
-    course = POLISH if args.polish else LONG
+    course = POLISH if args.polish else RICHER if args.teach else LONG
     if (args.work / "products/base-long/model.safetensors").exists():
         desk.log("the main model is written already: end")
         return
@@ -185,6 +214,8 @@ def main() -> None:
             trainer.compiled = None
     (args.work / ENOUGH).touch()
     bank = collect(desk, amounts, args.parts)
+    if args.teach:
+        teach(lease, bank, args.teach, args.plugins)
     title, weights = start_weights(desk, args.start)
     trainer.start(0, weights)
     way, rate = pick(trainer, bank, amounts, desk, graphs=cuda and not args.plain)
@@ -205,17 +236,17 @@ def main() -> None:
         Settings(
             steps=amounts.steps, seconds=seconds * (1 - course.share), batch=way.batch,
             lr=course.lr, early_share=course.begins, focus=course.focus, noisy=NOISY,
-            even_steps=even, keep_seconds=60,
+            even_steps=even if course.share else 0, keep_seconds=60,
         ),
         kept=lease.kept, log=desk.log,
     )  # fmt: skip
     lease.finish("base-long", trained, {"early steps": trained.early_steps})
     lease.products.pack_only(
-        ("base-long", "base-long-early", "base-long-even", "facts.json"), "long"
+        ("base-long", "base-long-early", "base-long-even", "encoders", "facts.json"), "long"
     )
     desk.put("trained.pt", bank.x_0)
     baselines = (
-        () if args.polish else (("base-blind", blind, 2), ("base-sketch", single("sketch"), 1))
+        () if course.share == 0 else (("base-blind", blind, 2), ("base-sketch", single("sketch"), 1))
     )
     for name, rule, part in baselines:
         left = args.granted - desk.seconds - amounts.spare / 2

@@ -57,9 +57,9 @@ def main() -> None:
         there = args.blind and (products.folder / args.blind / "model.safetensors").exists()
         blind = model(args.blind) if there else None
         names = []
-        runs = [(guidance, False) for guidance in args.guidance]
-        for guidance, own in (*runs, (args.guidance[0], True)):
-            names.append(f"adherence-{guidance:g}{'-own' if own else ''}")
+        for guidance in args.guidance:
+            own = guidance == args.guidance[0]
+            names.append(f"adherence-{guidance:g}")
             recipe = SamplingRecipe(steps=2 * steps + 5, guidance=guidance, max_batch=256)
             ways = adherence_of(
                 model(args.model), judge, unseen, trained, products.folder / names[-1], recipe,
