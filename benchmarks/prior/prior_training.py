@@ -138,7 +138,7 @@ def evaluate(model: PriorModel, average: dict[str, Tensor], held_out: Embeddings
     rows = torch.arange(len(held_out), device=device)
     t = torch.randint(1000, (len(rows),), generator=generator).to(device)
     eps = torch.randn(len(rows), model.width, generator=generator).to(device)
-    loss = model.loss(held_out.of(rows), model.keep(["caption"], len(rows)), t, eps)
+    loss = model.loss(held_out.of(rows), model.keep(["caption"], len(rows)).to(device), t, eps)
     model.load_state_dict({**model.state_dict(), **raw})
     return round(float(loss.mean()), 4)
 

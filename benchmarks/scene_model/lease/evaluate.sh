@@ -53,7 +53,8 @@ told() { echo "[$(($(date +%s) - began)) s] $*"; }
     --device $where --sets caption "two pictures" "caption and depth" "two objects" > composed.txt 2>&1; told composition $?
   packed composed composed ) &
 ( composer scenes --out scenes -n 1 --val $val --size 128 --first 10000000 --max-objects 3 $device > scenes.txt 2>&1; told scenes $?
-  ( fid --out fid-prior -n $n_prior --repeats $repeats --guidance 3 --prior scenes-prior --prior-steps 25 > fidp.txt 2>&1; told fid, prior $? ) &
+  ( "$python" "$here/prior.py" --work "$work" --out "$out" --plan "$plan" > "$out/prior.txt" 2>&1 && cp "$work/products/prior/model.safetensors" "$root/$model/scenes-prior/"; told prior $?
+    fid --out fid-prior -n $n_prior --repeats $repeats --guidance 3 --prior scenes-prior --prior-steps 25 > fidp.txt 2>&1; told fid, prior $? ) &
   for g in $guidances; do
     fid --out fid-$g -n $n --repeats $repeats --guidance $g >> fid.txt 2>&1; told fid $g $?
     packed fid fid-*

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from composer_pl.plugin import WeightSpec
 
-SHA256 = "54cef3f9e872a1efeaf7204a1e4758c1b0b6c96cff7a9681bfdc4d7b18695041"
+SHA256 = "4dd62c4796f7c11d1a5fca4c182adc139f0870a809c7253e2dd2106adb9b97f0"
 SIZE = 4_200_006
-MADE_OF = "0d4cad6a605f4f507e023798a56055493fd33e717f72cd87fb68bf91a43ac2b2"
+MADE_OF = "d6c40cd74c7e3482beb7568e8d1bf40dde31d2edd38bc981e81d0a7c50e07d3d"
 """sha256 of the trained state, which caption and semantics share while their files differ."""
 
 _NAME = "clip-tiny-scenes.safetensors"

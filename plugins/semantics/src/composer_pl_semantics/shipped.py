@@ -7,9 +7,9 @@ from pathlib import Path
 
 from composer_pl.plugin import WeightSpec
 
-SHA256 = "b65a0456ce83dfa7f870afe016ffc7291b13d7b2dfa82052be88096f4b27a781"
+SHA256 = "1b407ccb96b143b5fd58bed7346d07ebce92bd529567b63c86e9fb3ffa6971cf"
 SIZE = 3_235_344
-MADE_OF = "0d4cad6a605f4f507e023798a56055493fd33e717f72cd87fb68bf91a43ac2b2"
+MADE_OF = "d6c40cd74c7e3482beb7568e8d1bf40dde31d2edd38bc981e81d0a7c50e07d3d"
 """sha256 of the trained state, which caption and semantics share while their files differ."""
 
 _NAME = "clip-tiny-scenes-visual.safetensors"
