@@ -1,7 +1,8 @@
-"""Compute of the paper's system, and curves over training."""
+"""Compute of the paper's system, and curves over training and guidance."""
 
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -67,3 +68,20 @@ def test_a_model_that_tells_no_steps_is_refused():
     settings = {**one.settings, "context": {}}
     with pytest.raises(UserInputError, match="training steps"):
         curve.steps_of(Measurement(**{**vars(one), "settings": settings}))
+
+
+def test_one_model_becomes_a_curve_over_guidance():
+    files = [[number(2.0, 1_000, guidance=g, half=0.5)] for g in (3.0, 1.5)]
+    (plot,) = curve.curves(files, curve.AXES["guidance"])
+    assert plot.title == "FID, tiny over guidance"
+    assert plot.series == {"caption only": [(1.5, 2.0, 1.5, 2.5), (3.0, 2.0, 1.5, 2.5)]}
+    root = ElementTree.fromstring(curve.sheet([plot, plot, plot]))
+    assert root.attrib["viewBox"] == "0 0 760 520"
+    titles = [g.findtext("{*}title") for g in root.findall("{*}g")]
+    assert titles == ["FID, tiny over guidance"] * 3
+
+
+def test_two_models_are_no_curve_over_guidance():
+    files = [[number(5.0, 1_000)], [number(4.0, 2_000, guidance=1.5)]]
+    with pytest.raises(UserInputError, match="another model"):
+        curve.curves(files, curve.AXES["guidance"])
