@@ -96,10 +96,13 @@ def test_sentences_about_the_scene_model():
     assert f"an unseen true scene ({facts['copies']['none']['unseen_median']:.3f})" in page
     card = (SHIPPED / "scenes-64" / "README.md").read_text()
     long = load("scene_model/results/long.json")
-    trainings = [arms["base A"], long["long"]["base-long"], long["polish"]["base-long"]]
+    later = [long[name]["base-long"] for name in ("long", "polish", "taught")]
+    trainings = [arms["base A"], *later]
     for told in trainings:
         assert f"{told['steps']:,} steps in {told['seconds']:.0f} s" in card
     assert f"{sum(told['steps'] for told in trainings) * 256 / 1e6:.1f} million pictures" in card
+    tower = long["taught"]["image tower"]
+    assert f"{tower['steps']:,} steps of {tower['batch']:,}, loss 2.02 to {tower['loss']:.2f}" in page
     clocked = long["pictures a second, clocked"]
     assert all(f"{rate:,}" in page for rate in clocked.values())
     met = re.search(r"(\w+) of eight bars of adherence are met \(([^;]*);", card)
@@ -226,6 +229,7 @@ def test_encoders_and_the_judge():
         back = [clip[f"text_to_image_top{k}"] for k in (1, 5)]
         assert "text to picture {:.0%} and {:.0%}".format(*back) in page
         assert said(facts["training"]["clip"]) in page
+        assert said(facts["training"]["image tower"]) in page
     page = (ROOT / "plugins" / "depth" / "README.md").read_text()
     assert f"mean error {depth['error']:.3f} of the range" in page
     assert f"correlation {depth['correlation']:.3f}" in page
@@ -252,7 +256,7 @@ def test_the_card_of_shipped_encoders_states_the_digest_of_the_file_it_names(plu
 
 
 def said(training):
-    return f"{training['steps']} steps of {training['batch']:,}, {training['seconds']:.0f} s"
+    return f"{training['steps']:,} steps of {training['batch']:,}, {training['seconds']:.0f} s"
 
 
 @pytest.mark.parametrize("name", CARDS)
