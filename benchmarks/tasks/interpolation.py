@@ -1,10 +1,10 @@
-"""Interpolation: are the ends the pure pictures, and are the steps between them even?
+"""Interpolation: are the ends the pure pictures, the steps even, the frames as asked?
 
     python benchmarks/tasks/interpolation.py [--model scenes-64] [-n 8] [--frames 7] [--bfloat16]
 
-Pairs of unseen scenes. `semantics` blends the image embedding with the palette and keeps nothing;
-`palette` blends the palette alone and keeps the maps of the first. Each along arcs and by transport
-and, for comparison, straight.
+Pairs of unseen scenes as the models know them. `semantics` blends the image embedding with the
+palette and keeps nothing, or the maps of the first; `palette` blends the palette alone and keeps
+the maps of the first. Each along arcs and by transport and, for comparison, straight.
 
 - `ends`: the largest difference of the first and last frame to what each end alone gives;
 - `largest step`: of the frames' mean absolute difference to the next, the largest as a share of
@@ -12,6 +12,12 @@ and, for comparison, straight.
 - `detour`: the sum of these steps divided by the difference of both ends: 1 is straight in pixels;
 - `distance to the asked palette` of the frames between, measured from the drawn pictures: 0 is
   equal, about 1 unrelated; the floor is the same pictures against another pair's frames.
+
+A second table has the aspects of every frame that change and that are kept, 1 is best, read by the
+judge and, for colours, from pixels (see `aspects.py` and `blends.py`). `floor` is the same frames
+against another pair, `ceiling` the true pictures (for colours at the ends, where there are some),
+`way` = (task - floor) / (ceiling - floor). For what goes with the first picture and comes with the
+second, floor and way are those of the frame that is asked for all of it, else of all frames.
 
 95% bootstrap over pairs. Writes interpolation.json, interpolation.md and a sheet.
 """
@@ -27,6 +33,10 @@ from PIL import Image
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scene_model"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "composition"))  # for arms
+from arms import RULES
+from aspects import Judged
+from blends import KINDS, Row, measured, table
 from bootstrap import mean_interval
 from corpus import UNSEEN, build_corpus
 
@@ -35,13 +45,10 @@ from composer_pl.composing.drawing import Drawing, make
 from composer_pl.composing.panels import as_tensor
 from composer_pl.composing.tasks.frame import TaskSettings
 from composer_pl.composing.tasks.interpolation import interpolation
+from composer_pl.evaluation.scenes.judge import load_judge
+from composer_pl.evaluation.scenes.truth import claimed_pairs, whole_truth
 from composer_pl.models.recipe import SamplingRecipe
 from composer_pl.sheet import Panel, contact_sheet, to_pil
-
-ROWS = {
-    "semantics": (["semantics", "color"], []),
-    "palette": (["color"], ["sketch", "depth", "instances"]),
-}
 
 
 def main() -> None:
@@ -54,50 +61,59 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    composer = Composer.from_pretrained(args.model)
-    corpus = build_corpus(range(UNSEEN, UNSEEN + 2 * args.n))
+    composer, judge = Composer.from_pretrained(args.model), load_judge()
+    corpus = build_corpus(range(UNSEEN, UNSEEN + 2 * args.n), rules=RULES["A"], texts=1)
     photos = [to_pil(pixels / 255) for pixels in corpus.pixels]
+    both = Judged(whole_truth(corpus), claimed_pairs(corpus.scenes), corpus.ids == 1)
+    first, second = (
+        Judged(both.truth[rows], both.claimed[rows], both.region[rows])
+        for rows in torch.arange(2 * args.n).view(-1, 2).T
+    )
     settings = TaskSettings(n=1, seed=3, recipe=SamplingRecipe(steps=args.steps))
     facts: dict = {"model": Path(args.model).name, "pairs": args.n, "rows": {}}
-    shown: list[list[Panel]] = []
-    for kind, (blend, keep) in ROWS.items():
+    sheet: list[list[Panel]] = []
+    for name, kind in KINDS.items():
         for straight in (False, True):
-            found, asked, measured = [], [], []
+            found, pictures, told, off = [], [], [], 0.0
             for pair in range(args.n):
                 ends = photos[2 * pair], photos[2 * pair + 1]
                 drawings = interpolation(
                     composer,
                     *ends,
                     frames=args.frames,
-                    blend=blend,
-                    keep=keep,
+                    blend=kind.blend,
+                    keep=kind.keep,
                     straight=straight,
                     settings=settings,
                 )
                 with torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
                     frames = [make(composer, drawing).pictures[0] for drawing in drawings]
-                    off = 0.0 if straight else ends_off(composer, ends, drawings[0], blend, frames)
-                found.append(steps_of(frames) | {"ends": off})
-                asked.append(torch.stack([d.parts["color"] for d in drawings[1:-1]]))
-                measured.append(palettes(composer, frames[1:-1]))
+                    if not straight:
+                        new = ends_off(composer, ends, drawings[0], kind.blend, frames)
+                        off = max(off, new)
+                found.append(steps_of(frames))
+                told.append(torch.stack([d.parts["color"] for d in drawings]))
+                pictures.append(frames)
                 if pair < 3:
-                    shown.append(row_of(kind, straight, ends, frames))
-                print(kind, "straight" if straight else "arc", pair, found[-1], flush=True)
-            plugin = composer.model.plugins["color"]
-            own = torch.stack(
-                [plugin.distance(*p).mean() for p in zip(measured, asked, strict=True)]
+                    sheet.append(row_of(name, straight, ends, frames))
+                print(name, "straight" if straight else "arc", pair, found[-1], flush=True)
+            own, floor = palette_distances(composer, pictures, told)
+            row = Row(
+                pictures=torch.stack([stacked(frames) for frames in pictures]),
+                palettes=torch.stack(told),
+                first=first,
+                second=second,
             )
-            other = zip(measured, asked[1:] + asked[:1], strict=True)
-            floor = torch.stack([plugin.distance(*p).mean() for p in other])
-            facts["rows"][f"{kind}{', straight' if straight else ''}"] = {
-                "ends": max(entry["ends"] for entry in found),
+            facts["rows"][f"{name}{', straight' if straight else ''}"] = {
+                "ends": off,
                 "largest": mean_interval(torch.tensor([entry["largest"] for entry in found])),
                 "detour": mean_interval(torch.tensor([entry["detour"] for entry in found])),
                 "palette": mean_interval(own),
                 "floor": mean_interval(floor),
+                "aspects": measured(judge, row, kind),
             }
             write(args, facts)
-    contact_sheet(shown).save(args.out / "interpolation.png", optimize=True)
+    contact_sheet(sheet).save(args.out / "interpolation.png", optimize=True)
 
 
 def ends_off(
@@ -115,14 +131,32 @@ def ends_off(
 
 def steps_of(frames: list[Image.Image]) -> dict[str, float]:
     """How even the steps are, and how straight the way."""
-    pictures = torch.stack([as_tensor(frame) for frame in frames])
+    pictures = stacked(frames)
     steps = pictures.diff(dim=0).abs().flatten(1).mean(1)
     whole = (pictures[-1] - pictures[0]).abs().mean()
     return {"largest": float(steps.max() / steps.sum()), "detour": float(steps.sum() / whole)}
 
 
-def palettes(composer: Composer, frames: list[Image.Image]) -> Tensor:
-    return torch.stack([composer.decompose(f, names=["color"])["color"] for f in frames])
+def stacked(frames: list[Image.Image]) -> Tensor:
+    """Frames as the judge reads them: in [-1, 1]."""
+    return 2 * torch.stack([as_tensor(frame) for frame in frames]) - 1
+
+
+def palette_distances(
+    composer: Composer, pictures: list[list[Image.Image]], told: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Of the frames between, measured, to what they were told, and to what another pair's were."""
+    plugin = composer.model.plugins["color"]
+    drawn = [
+        torch.stack([composer.decompose(f, names=["color"])["color"] for f in frames[1:-1]])
+        for frames in pictures
+    ]
+    asked = [palettes[1:-1] for palettes in told]
+    own, other = (
+        torch.stack([plugin.distance(*both).mean() for both in zip(drawn, theirs, strict=True)])
+        for theirs in (asked, asked[1:] + asked[:1])
+    )
+    return own, other
 
 
 def row_of(kind: str, straight: bool, ends, frames) -> list[Panel]:
@@ -141,16 +175,23 @@ def write(args: argparse.Namespace, facts: dict) -> None:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, row in facts["rows"].items():
-        cells = ["{:.2f} [{:.2f}, {:.2f}]".format(*row[key]) for key in list(row)[1:]]
+        keys = ("largest", "detour", "palette", "floor")
+        cells = ["{:.2f} [{:.2f}, {:.2f}]".format(*row[key]) for key in keys]
         off = "" if "straight" in name else f"{row['ends']:.0f}"
         lines.append(f"| {name} | {off} | {' | '.join(cells)} |")
+    aspects = {name: row["aspects"] for name, row in facts["rows"].items()}
     head = (
         f"Interpolation between {args.n} pairs of unseen scenes with `{Path(args.model).name}`, "
         f"{args.frames} frames.\n\n    python benchmarks/tasks/interpolation.py -n {args.n} "
         f"--frames {args.frames} --steps {args.steps}"
         f"{' --bfloat16' if args.bfloat16 else ''}\n\n"
     )
-    (args.out / "interpolation.md").write_text(head + "\n".join(lines) + "\n")
+    between = (
+        "\nAspects of each frame by its share of the second picture, 1 is best; where something "
+        "goes or comes, floor and way are of the frame that is asked for all of it.\n\n"
+    )
+    text = head + "\n".join(lines) + "\n" + between + "\n".join(table(aspects, args.frames))
+    (args.out / "interpolation.md").write_text(text + "\n")
 
 
 if __name__ == "__main__":
