@@ -102,7 +102,9 @@ def test_sentences_about_the_scene_model():
         assert f"{told['steps']:,} steps in {told['seconds']:.0f} s" in card
     assert f"{sum(told['steps'] for told in trainings) * 256 / 1e6:.1f} million pictures" in card
     tower = long["taught"]["image tower"]
-    assert f"{tower['steps']:,} steps of {tower['batch']:,}, loss 2.02 to {tower['loss']:.2f}" in page
+    assert (
+        f"{tower['steps']:,} steps of {tower['batch']:,}, loss 2.02 to {tower['loss']:.2f}" in page
+    )
     clocked = long["pictures a second, clocked"]
     assert all(f"{rate:,}" in page for rate in clocked.values())
     met = re.search(r"(\w+) of eight bars of adherence are met \(([^;]*);", card)
@@ -301,3 +303,93 @@ def test_the_quickstart_promises_what_its_reference_run_had():
     for told, first, last in promises:
         part = losses[int(first.replace(",", "")) - 1 : int(last.replace(",", ""))]
         assert told == f"{sum(part) / len(part):.3f}"
+
+
+def interval(row):
+    return [row["value"], row["low"], row["high"]]
+
+
+def test_how_the_shipped_model_obeys():
+    now = {row["measure"]: row for row in lines("control/results/results.jsonl")}
+    (table,) = tables("benchmarks/control/README.md", "condition | independent judge")
+    assert [row[0] for row in table] == list(CONDITIONS)
+    for condition, judge, *ways, own in table:
+        names = ("way", "way, all given", "blind way")
+        truth = [percent(interval(now[f"{condition} by {judge}: {name}"])) for name in names]
+        assert ways == [re.sub(r"-(0%)", r"\1", cell) for cell in truth], condition
+        assert own == f"{now[f'{condition} by own extractor: way']['value']:.0%}"
+    seen = {row["measure"]: row for row in lines("control/results/seen/results.jsonl")}
+    (table,) = tables("benchmarks/control/README.md", "condition, judge")
+    for name, way, _ in table:
+        condition, judge = name.split(", ", 1)
+        assert way == percent(interval(seen[f"{condition} by {judge}: way"]))
+
+
+@pytest.mark.parametrize("arm", ["alone", "all eight"])
+def test_obedience_over_guidance(arm):
+    """The page rounds numbers, its result file holds them to three decimals."""
+    (table,) = tables("benchmarks/control/README.md", {
+        "alone": "given alone, judge", "all eight": "all eight given, judge"
+    }[arm])  # fmt: skip
+    place = ["alone", "all eight"].index(arm)
+    truth = tables("benchmarks/control/results/guidance.md", "condition and judge")[place]
+    short = {row[0]: row[1 + 5 * place : 6 + 5 * place]
+             for row in tables("docs/recipes.md", "condition | alone, 1")[0]}  # fmt: skip
+    for shown, wanted in zip(table, truth, strict=True):
+        assert shown[0].replace(", by ", " by ") == wanted[0]
+        for cell, number in zip(shown[1:], wanted[1:], strict=True):
+            told = [int(part) / 100 for part in re.findall(r"-?\d+(?=%)", cell)]
+            measured = [float(part) for part in re.findall(r"-?\d+\.\d+", number)]
+            assert told == pytest.approx(measured, abs=0.0056), (shown[0], cell)
+        firsts = [cell.split()[0] for cell in shown[1:]]
+        assert short[shown[0].split(", by")[0]] == firsts
+
+
+def test_what_the_shipped_model_composes():
+    sets = load("composition/results/shipped.json")["sets"]
+    page = (BENCHMARKS / "composition" / "README.md").read_text()
+    for name, words in {
+        "caption": "caption",
+        "two pictures": "parts of two pictures",
+        "caption and depth": "caption and depth",
+    }.items():
+        for scenes in ("held out", "seen"):
+            shown, ceiling = sets[name][scenes]["A"], sets[name][scenes]["ceiling"]
+            single = ("color right", "shape right", "confused with seen", "pair right, shuffled")
+            cells = [decimals(shown["pair right"]), *(f"{shown[key][0]:.3f}" for key in single)]
+            line = f"| {words}, 6.8 million | {scenes} | {' | '.join(cells)} | "
+            assert f"{line}{ceiling['pair right'][0]:.3f} |" in page
+
+
+def test_who_wins_where_parts_contradict():
+    measured = {row["measure"]: row for row in lines("composition/results/who_wins.jsonl")}
+    (table,) = tables("benchmarks/composition/README.md", "first | second | first keeps")
+    for first, second, *kept, _, judged, _ in table:
+        keeps = [f"{first} keeps beside conflicting {second}",
+                 f"{second} keeps beside conflicting {first}"]  # fmt: skip
+        own = [percent(interval(measured[f"{name}, own extractor"])) for name in keeps]
+        assert kept == own, (first, second)
+        told = [f"{measured[f'{name}, independent judge']['value']:.0%}" for name in keeps]
+        assert judged == ", ".join(told)
+
+
+def test_scores_over_guidance_and_with_the_prior():
+    names = ("FID, tiny", "KID, tiny", "precision, tiny", "recall, tiny",
+             "CLIP score, the model's own CLIP")  # fmt: skip
+    digits = (2, 3, 2, 2, 3)
+    measured = {}
+    for row in lines("coco-zero-shot/results.jsonl"):
+        drawn = row["settings"]
+        key = (row["count"], drawn["conditions"], f"{drawn['recipe']['guidance']:g}")
+        measured[*key, row["measure"]] = row
+    page = "benchmarks/coco-zero-shot/README.md"
+    (over,), (prior,) = tables(page, "guidance | FID"), tables(page, "given | FID")
+    rows = {(2000, "caption only", row[0]): row[1:] for row in over}
+    rows |= {(1000, row[0], "3"): row[1:] for row in prior}
+    assert len(rows) == 7
+    for key, cells in rows.items():
+        wanted = [
+            decimals(interval(measured[*key, name]), places)
+            for name, places in zip(names, digits, strict=True)
+        ]
+        assert cells == wanted, key
