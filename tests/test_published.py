@@ -208,6 +208,16 @@ def test_stages_of_the_cascade(side):
         ]
 
 
+def test_stages_at_full_size():
+    measured = load("cascade/full-size.json")["rows"]
+    (table,) = tables("benchmarks/cascade/README.md", "drawn | PSNR | consistency")
+    assert [row[0] for row in table] == list(measured)
+    for name, psnr, consistency, *others in table:
+        truth = measured[name]
+        assert (psnr, consistency) == (f"{truth['psnr']:.1f}", f"{truth['consistency']:.1f}")
+        assert others == [f"{truth[key]:.2f}" for key in ("patches", "seam", "grid")]
+
+
 def test_the_prior_and_its_card():
     page = (BENCHMARKS / "prior" / "README.md").read_text()
     for line in (BENCHMARKS / "prior" / "results" / "prior.md").read_text().splitlines():

@@ -3,13 +3,14 @@
 import json
 from dataclasses import replace
 
+import full_size
 import measure_cascade
 import pytest
 import refine_stage
 import torch
 import torch.nn.functional as F
 from cascade_measures import consistency, patch_distance, psnr, sharpness
-from tiny import UPSAMPLER
+from tiny import UPSAMPLER, filled
 from torchvision.utils import save_image
 
 from composer_pl.diffusion.process import ProcessConfig
@@ -93,3 +94,33 @@ def test_a_stage_goes_on_from_its_weights_with_less_noise(tmp_path):
     assert 0 < max(moved) < 0.5
     told = json.loads((tmp_path / "curve.json").read_text())
     assert told["settings"]["start"] == str(tmp_path / "start")
+
+
+# -- full size -------------------------------------------------------------------------------------
+
+
+def test_seams_are_seen_and_patches_apart_from_them():
+    ramp = torch.arange(64.0).expand(1, 3, 64, 64) / 32 - 1  # equal steps: nothing stands out
+    both = ramp + ramp.mT
+    torch.testing.assert_close(full_size.step_ratio(both, 16, 4), torch.ones(1))
+    stairs = (torch.arange(64) // 16).float()
+    broken = both + (stairs[:, None] + stairs) / 32  # every 16th step is twice as large
+    torch.testing.assert_close(full_size.step_ratio(broken, 16, 4), torch.full((1,), 2.0))
+    # Of the 15 borders of patches three are double: 18 / 15 against the lines inside patches.
+    torch.testing.assert_close(full_size.step_ratio(broken, 4, 1), torch.full((1,), 1.2))
+
+
+def test_a_stage_is_drawn_whole_in_tiles_and_crop_by_crop():
+    backbone = replace(UPSAMPLER, resolution=64, attention_levels=(0,), trained_side=32)
+    process, upsampling = ProcessConfig(prediction="x_0"), UpsamplingConfig(factor=4)
+    model = UpsamplerModel(backbone, process, {}, upsampling).eval()
+    filled(model)
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(1, 3, 64, 64, generator=generator) * 2 - 1
+    rows = full_size.measure(model, truth, steps=1, trained=32)
+    assert [*rows] == [
+        "whole, attention: windows", "whole, attention: log", "whole, attention: all",
+        "tiles of 32 px", "tiles of 64 px", "crops of 32 px, each alone",
+    ]  # fmt: skip
+    own = rows[f"whole, attention: {backbone.attention_reach}"]
+    assert own == rows["tiles of 64 px"]  # one tile is the whole

@@ -246,7 +246,9 @@ def main() -> None:
     )
     desk.put("trained.pt", bank.x_0)
     baselines = (
-        () if course.share == 0 else (("base-blind", blind, 2), ("base-sketch", single("sketch"), 1))
+        ()
+        if course.share == 0
+        else (("base-blind", blind, 2), ("base-sketch", single("sketch"), 1))
     )
     for name, rule, part in baselines:
         left = args.granted - desk.seconds - amounts.spare / 2
