@@ -31,11 +31,8 @@ _STEP, _STEPS = 0.1, 40  # places that a thing is tried at, to either side
 _SLACK = 0.25  # of a ball's radius in the picture, by which balls may meet: things do not fill them
 _ALIKE = 4  # grey levels by which two renderings may differ where they show the same
 
-INSTANCE_EDITS: dict[str, Sequence[str] | None] = {
-    "instances": None,
-    "instances, palette alone kept": ("color",),
-}
-"""Name -> what is kept beside a label map; the first is the task as it is."""
+BESIDE: dict[str, Sequence[str] | None] = {"": None, ", palette alone kept": ("color",)}
+"""Name -> what is kept beside an edited map; the first is the task as it is."""
 
 
 def moved(scene: Scene) -> list[Scene]:
@@ -79,7 +76,7 @@ def depth_edits(judge: Judge, n: int) -> list[Edit]:
         one, two = (s.objects[0] for s in found)
         return _apart(scene, one, two)
 
-    return _edits(judge, n, part="depth", fits=fits, outcomes=ends, names={"depth": None})
+    return _edits(judge, n, part="depth", fits=fits, outcomes=ends)
 
 
 def instances_edits(judge: Judge, n: int) -> list[Edit]:
@@ -88,7 +85,7 @@ def instances_edits(judge: Judge, n: int) -> list[Edit]:
     def fits(scene: Scene) -> bool:
         return len(scene.objects) >= 2 and len(exchanged(scene)) >= 2
 
-    return _edits(judge, n, part="instances", fits=fits, outcomes=exchanged, names=INSTANCE_EDITS)
+    return _edits(judge, n, part="instances", fits=fits, outcomes=exchanged)
 
 
 def _edits(
@@ -98,7 +95,6 @@ def _edits(
     part: str,
     fits: Callable[[Scene], bool],
     outcomes: Callable[[Scene], list[Scene]],
-    names: dict[str, Sequence[str] | None],
 ) -> list[Edit]:
     """Edits to the first outcome of each scene, blind ones to the second."""
     corpus = build_corpus(chosen(n, fits, RULES["A"]), rules=RULES["A"])
@@ -113,7 +109,7 @@ def _edits(
         otherwise=otherwise.pixels,
         aspects=_aspects(judge, Places.of(corpus, wanted), whole_truth(wanted), part),
     )
-    return [replace(edit, name=name, keep=keep) for name, keep in names.items()]
+    return [replace(edit, name=part + name, keep=keep) for name, keep in BESIDE.items()]
 
 
 @dataclass(frozen=True, kw_only=True)

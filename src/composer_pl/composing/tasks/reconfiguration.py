@@ -69,8 +69,8 @@ def kept_beside(composer: Composer, edited: Parts) -> list[str]:
 
     What contradicts the edit is left out. Beside an edited map all that is global, and no other
     map: each holds the old shapes. Beside an edited palette all maps, which say nothing of hues,
-    and nothing else that is global: semantics hold the old colours, by which an edit loses two
-    thirds of its effect (benchmarks/tasks/reconfiguration.md). Beside an edited caption all. Never
+    and nothing else that is global: semantics hold the old colours, by which an edit loses a third
+    of its effect (benchmarks/tasks/reconfiguration.md). Beside an edited caption all. Never
     `MASKING`, and no caption unless it is given.
     """
     plugins = {n: p for n, p in composer.model.plugins.items() if "caption" not in p.inputs}
