@@ -93,6 +93,57 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing():
     assert factor(299) < 1e-3
 
 
+@pytest.fixture(scope="module")
+def taught(unseen):
+    """An image tower after a few steps on a dozen scenes, what it said, and the scenes' bank."""
+    from bank import build_bank
+    from image_tower import ImageTeacher
+
+    from composer_pl_caption import Caption
+    from composer_pl_semantics import Semantics
+
+    plugins = {
+        "caption": Caption(model="tiny-scenes"),
+        "semantics": Semantics(model="tiny-scenes"),
+    }
+    bank = build_bank(unseen, plugins, torch.zeros(0, 1, 64, 64) > 0, log=lambda line: None)
+    teacher = ImageTeacher()
+    before = teacher.values(bank)
+    told = teacher.train(bank, steps=4, batch=12, lr=1e-4, warmup=1, log=lambda line: None)
+    return teacher, before, told, bank
+
+
+def test_the_shipped_image_tower_is_where_teaching_starts(taught):
+    _, before, told, bank = taught
+    # The bank's own values are of 128 px brought down; the target is rounded to 8 bits.
+    cosine = torch.cosine_similarity(before.float(), bank.fixed["semantics"].float())
+    assert cosine.min() > 0.999
+    assert (told["steps"], told["batch"]) == (4, 12)
+    assert 0 < told["loss"] < 2.48  # log 12: it knows these captions already
+
+
+def test_teaching_leaves_the_text_tower_and_writes_one_clip(taught, tmp_path):
+    import clip
+    from image_tower import SHIPPED
+
+    from composer_pl_caption import Caption
+    from composer_pl_semantics import Semantics
+
+    teacher, before, _, bank = taught
+    both, visual = teacher.save(tmp_path)
+    old, new = clip.load_clip(SHIPPED), clip.load_clip(both)
+    moved = {name for name in old if not torch.equal(old[name], new[name])}
+    assert {name for name in moved if not name.startswith("visual.")} <= {"logit_scale"}
+    assert "visual.conv1.weight" in moved
+    caption = Caption(model="tiny-scenes", weights_file=str(both))
+    semantics = Semantics(model="tiny-scenes", weights_file=str(visual))
+    assert caption.agreement() == semantics.agreement()
+    values = teacher.values(bank)
+    assert not torch.equal(values, before)
+    read = semantics.build_extractor()(bank.x_0.float() / 127.5 - 1)
+    torch.testing.assert_close(read, values.float(), atol=0.02, rtol=0.01)
+
+
 @pytest.mark.slow
 def test_training_a_clip_lowers_its_loss(unseen):
     import clip
