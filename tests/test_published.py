@@ -328,6 +328,12 @@ def test_how_the_shipped_model_obeys():
         truth = [percent(interval(now[f"{condition} by {judge}: {name}"])) for name in names]
         assert ways == [re.sub(r"-(0%)", r"\1", cell) for cell in truth], condition
         assert own == f"{now[f'{condition} by own extractor: way']['value']:.0%}"
+    (table,) = tables("benchmarks/control/README.md", "given | variety")
+    for given, variety, spread, distance, *shares in table:
+        row = [interval(now[f"{given}: {name}"]) for name in ("variety", "precision", "recall")]
+        assert [variety, *shares] == [percent(values) for values in row], given
+        assert distance == decimals(interval(now[f"{given}: kernel distance"]))
+        assert not spread or spread == percent(interval(now[f"{given}: spread"]))
     seen = {row["measure"]: row for row in lines("control/results/seen/results.jsonl")}
     (table,) = tables("benchmarks/control/README.md", "condition, judge")
     for name, way, _ in table:
