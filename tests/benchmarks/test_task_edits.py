@@ -1,5 +1,8 @@
 """Edits change what they name and nothing else; aspects of blended frames are 1 on the truth."""
 
+import argparse
+import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +12,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks/tasks"))
 
+import interpolation
+import reconfiguration
 from arms import HELD_OUT, RULES
 from aspects import Judged
 from blends import KINDS, Row, measured, palette_nearness, table
@@ -23,6 +28,8 @@ from composer_pl.evaluation.scenes.rendered import render_scenes
 from composer_pl.evaluation.scenes.truth import claimed_pairs, whole_truth
 from composer_pl_color import Color
 from composer_pl_color.codebook import BINS, GREYS
+
+TASKS = Path(__file__).parents[2] / "benchmarks/tasks"
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +150,50 @@ def test_true_pictures_go_the_whole_way_and_keep_all(unseen):
         assert line["frames"] == [line["ceiling"]] * 3
         assert line["way"] == [1, 1, 1]
     assert len(table({"palette": lines}, 3)) == 2 + len(lines)
+
+
+@pytest.mark.parametrize("program", [interpolation, reconfiguration])
+def test_the_published_page_is_what_the_program_writes_of_its_numbers(program, tmp_path):
+    name = program.__name__
+    facts, page = json.loads((TASKS / f"{name}.json").read_text()), TASKS / f"{name}.md"
+    steps = int(re.findall(r"--steps (\d+)", page.read_text())[0])
+    count = facts["pairs"] if "pairs" in facts else facts["pictures"]
+    args = argparse.Namespace(out=tmp_path, model="scenes-64", n=count, steps=steps)
+    args.bfloat16, args.frames = True, 5
+    program.write(args, facts)
+    assert (tmp_path / page.name).read_text() == page.read_text()
+
+
+def test_frames_between_two_pictures_as_the_readme_tells_them():
+    rows = json.loads((TASKS / "interpolation.json").read_text())["rows"]
+    part = (TASKS / "README.md").read_text().split("## What lies between two pictures")[1]
+    shown = re.findall(r"^\| (.+?) \| (.+? of .+?) \| (.*) \|$", part.split("\n## ")[0], re.M)
+    assert len(shown) == 11
+    for blended, aspect, cells in shown:
+        (line,) = (e for e in rows[blended]["aspects"] if aspect in e["aspect"])
+        wanted = [*line["frames"][::2], line["floor"], line["ceiling"]]
+        assert cells.split(" | ") == [f"{mean:.3f}" for mean, _, _ in wanted], (blended, aspect)
+
+
+def test_edits_of_maps_as_the_readme_tells_them():
+    lines = json.loads((TASKS / "reconfiguration.json").read_text())["lines"]
+    text = (TASKS / "README.md").read_text()
+    shown = re.findall(r"^\| (\w+(?:, palette alone kept)?) \| (.+) \|$", text, re.M)
+    measured = {
+        "pixels where the thing was": "pixels where the thing was",
+        "depth where it was or is to be, correlation": "judged depth where",
+        "its shape, share of its new place": "judged shape, share",
+        "shapes where it is, IoU": "judged shapes where",
+    }
+    found = 0
+    for edit, cells in shown:
+        aspect, *numbers = cells.split(" | ")
+        if aspect in measured:
+            (line,) = (
+                e for e in lines if e["edit"] == edit and e["aspect"].startswith(measured[aspect])
+            )
+            for cell, arm in zip(numbers, ("floor", "blind", "task", "ceiling"), strict=True):
+                wanted = "{:.2f} [{:.2f}, {:.2f}]".format(*line[arm])
+                assert wanted.startswith(cell), (edit, aspect, arm)
+            found += 1
+    assert found == 5
