@@ -191,6 +191,16 @@ def test_every_line_about_the_tasks():
         assert row == [*wanted, percent(truth["way"])]
 
 
+def test_guidance_of_inversions():
+    files = ("tasks/measured.json", "tasks/guidance-of-inversions.json")
+    one, three = ({(r["line"], r["aspect"]): r for r in load(file)["table"]} for file in files)
+    (table,) = tables("benchmarks/tasks/README.md", "task | aspect | guidance 1")
+    assert [row[0] for row in table] == [line for line, _ in three]
+    for row, (key, truth) in zip(table, three.items(), strict=True):
+        cells = [decimals(run[key]["task"], 2) for run in (one, three)]
+        assert row[1:] == [f"{truth['role']}: {key[1]}", *cells]
+
+
 @pytest.mark.parametrize("side", [256, 1024])
 def test_stages_of_the_cascade(side):
     measured = load(f"cascade/stage-{side}.json")
