@@ -28,6 +28,8 @@ CONDITIONS = (
     "masking",
 )
 
+WAYS = ("way", "way, all given", "blind way")
+
 COUNTS = ("none", "one", "two", "three", "four", "five", "six", "seven", "all")
 
 
@@ -312,6 +314,15 @@ def test_cards_of_the_upsamplers():
     assert f"at edges {ours['psnr_edges']:.1f} ({bicubic['psnr_edges']:.1f})" in card
     assert f"sharpness {ours['sharpness']:.2f} ({bicubic['sharpness']:.2f}; 1 is right)" in card
     assert f"input {ours['consistency']:.1f} dB ({bicubic['consistency']:.1f})" in card
+
+
+def test_how_far_the_quickstart_follows():
+    found = {row["measure"]: row for row in lines("baselines/results/quickstart.jsonl")}
+    (table,) = tables("benchmarks/baselines/README.md", "condition, judge | alone | all four")
+    for name, *cells in table:
+        condition, _, judge = name.partition(", ")
+        ways = [found[f"{condition} by {judge}: {way}"] for way in WAYS]
+        assert cells == [percent([way["value"], way["low"], way["high"]]) for way in ways]
 
 
 def test_the_quickstart_promises_what_its_reference_run_had():
