@@ -321,8 +321,7 @@ def test_how_far_the_quickstart_follows():
     (table,) = tables("benchmarks/baselines/README.md", "condition, judge | alone | all four")
     for name, *cells in table:
         condition, _, judge = name.partition(", ")
-        ways = [found[f"{condition} by {judge}: {way}"] for way in WAYS]
-        assert cells == [percent([way["value"], way["low"], way["high"]]) for way in ways]
+        assert cells == [percent(interval(found[f"{condition} by {judge}: {way}"])) for way in WAYS]
 
 
 def test_the_quickstart_promises_what_its_reference_run_had():
@@ -345,8 +344,7 @@ def test_how_the_shipped_model_obeys():
     (table,) = tables("benchmarks/control/README.md", "condition | independent judge")
     assert [row[0] for row in table] == list(CONDITIONS)
     for condition, judge, *ways, own in table:
-        names = ("way", "way, all given", "blind way")
-        truth = [percent(interval(now[f"{condition} by {judge}: {name}"])) for name in names]
+        truth = [percent(interval(now[f"{condition} by {judge}: {name}"])) for name in WAYS]
         assert ways == [re.sub(r"-(0%)", r"\1", cell) for cell in truth], condition
         assert own == f"{now[f'{condition} by own extractor: way']['value']:.0%}"
     (table,) = tables("benchmarks/control/README.md", "given | variety")

@@ -8,7 +8,7 @@ measure does.
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ from varied import moved, toned
 FILE = "clip-tiny-scenes.safetensors"
 VISUAL_FILE = "clip-tiny-scenes-visual.safetensors"
 
-_MOST_SCALE = math.log(100)  # of the logits, as in Radford et al. 2021
+MOST_SCALE = math.log(100)  # of the logits, as in Radford et al. 2021
 
 
 def train_clip(
@@ -69,16 +69,7 @@ def train_clip(
     )
 
     parameters = list(network.parameters())
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=lr,
-        betas=(0.9, 0.98),
-        eps=1e-6,
-        fused=device.type == "cuda",
-    )
+    optimizer = clip_optimizer(parameters, lr=lr, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warm_cosine(steps, warmup))
     loss_of = open_clip.ClipLoss()
     generator = torch.Generator(device).manual_seed(seed)
@@ -102,7 +93,7 @@ def train_clip(
         optimizer.step()
         schedule.step()
         with torch.no_grad():
-            network.logit_scale.clamp_(0, _MOST_SCALE)
+            network.logit_scale.clamp_(0, MOST_SCALE)
             total += loss.detach()
         since += 1
         now = time.monotonic()
@@ -112,6 +103,22 @@ def train_clip(
             told, since = now, 0
     network.token_embedding.weight.data[unused] = 0
     return {name: tensor.detach().half().cpu() for name, tensor in network.state_dict().items()}
+
+
+def clip_optimizer(
+    parameters: Sequence[Tensor], *, lr: float, weight_decay: float
+) -> torch.optim.AdamW:
+    """AdamW as for CLIP (Radford et al. 2021); the decay is of matrices alone."""
+    return torch.optim.AdamW(
+        [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=lr,
+        betas=(0.9, 0.98),
+        eps=1e-6,
+        fused=parameters[0].device.type == "cuda",
+    )
 
 
 def used_tokens(tokens: Tensor, vocabulary: int) -> Bool[Tensor, " v"]:

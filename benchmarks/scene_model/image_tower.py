@@ -14,17 +14,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from bank import Bank
-from clip import load_clip, save_clip, warm_cosine
+from clip import FILE, MOST_SCALE, clip_optimizer, load_clip, save_clip
+from install_weights import PLUGINS
 from jaxtyping import Float
 from torch import Tensor
 from varied import moved, toned
 
-SHIPPED = (
-    Path(__file__).resolve().parents[2]
-    / "plugins/caption/src/composer_pl_caption/weights/clip-tiny-scenes.safetensors"
-)
-
-_MOST_SCALE = math.log(100)  # of the logits, as in Radford et al. 2021
+SHIPPED = PLUGINS / "caption/src/composer_pl_caption/weights" / FILE
 
 
 class ImageTeacher:
@@ -88,17 +84,7 @@ class ImageTeacher:
             Steps, batch, seconds, and the mean loss of the last entry of the log.
         """
         parameters = [*self.visual.parameters(), self.scale]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-                {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-            ],
-            lr=lr,
-            betas=(0.9, 0.98),
-            eps=1e-6,
-            fused=self.device.type == "cuda",
-        )
-        falls = warm_cosine(10_000, 0)
+        optimizer = clip_optimizer(parameters, lr=lr, weight_decay=weight_decay)
         generator = torch.Generator(self.device).manual_seed(seed)
         sentences = F.normalize(bank.fixed["caption"][:, 0, : self.width].float(), dim=1)
         right = torch.arange(batch, device=self.device)
@@ -109,7 +95,8 @@ class ImageTeacher:
         while step < steps and (now := time.monotonic()) - began < seconds:
             progress = max(step / steps, (now - began) / seconds)
             for group in optimizer.param_groups:
-                group["lr"] = lr * min(1.0, (step + 1) / warmup) * falls(round(9_999 * progress))
+                fall = 0.5 * (1 + math.cos(math.pi * progress))
+                group["lr"] = lr * min(1.0, (step + 1) / warmup) * fall
             rows, which = (
                 torch.randint(most, (batch,), device=self.device, generator=generator)
                 for most in (len(bank), bank.texts)
@@ -123,7 +110,7 @@ class ImageTeacher:
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             with torch.no_grad():
-                self.scale.clamp_(0, _MOST_SCALE)
+                self.scale.clamp_(0, MOST_SCALE)
                 total += loss.detach()
             step, since = step + 1, since + 1
             if time.monotonic() - told > 5:

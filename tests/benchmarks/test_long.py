@@ -181,7 +181,7 @@ def test_shares_of_the_focused_part_name_conditions_of_the_model(lease):
     import long
     from building import build_plugins, read_config
 
-    for course in (long.LONG, long.POLISH, long.RICHER):
+    for course in (long.LONG, long.POLISH, long.TAUGHT):
         assert set(course.focus) <= set(build_plugins(read_config(long.CONFIG)))
         assert 0.5 < sum(course.focus.values()) < 0.61
 

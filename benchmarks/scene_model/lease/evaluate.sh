@@ -2,18 +2,14 @@
 # What a lease's new weights are worth: every evaluation of this repository that runs on a GPU, beside each other, from the checkout's root.
 #   benchmarks/scene_model/lease/evaluate.sh WORK OUT
 # After `long.sh teach` on the same machine: base-long, prior and encoders of WORK/products stand in this checkout's place of scenes-64
-# and scenes-prior. What is done is packed at once, so a lease that ends too early still leaves that.
+# and scenes-prior. What is done is packed at once, so a lease that ends too early still leaves that. A folder `.blind` that was carried
+# along is the model that was never given a condition.
 set -u
 work=$1 out=$2 plan=${PLAN:-full}
 root=$PWD here=$PWD/$(dirname "$0")
 mkdir -p "$out" && out=$(cd "$out" && pwd)
-python=${PYTHON:-python3}
-if [ -d .lease ]; then
-  site=$work/site
-  [ -d "$site" ] || python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" .lease/*.whl
-  PYTHONPATH=$site:$root/src:$(for p in plugins/*/src; do printf %s "$root/$p:"; done)$root/.lease${PYTHONPATH:+:$PYTHONPATH}
-fi
-export PYTHONPATH="${PYTHONPATH:-}" PYTHONUNBUFFERED=1 OMP_NUM_THREADS=2
+. "$here/paths.sh"
+export OMP_NUM_THREADS=2
 if [ "$plan" = full ]; then
   where=cuda device="--device cuda" large="--batch 256" scenes=128 few=64 pairs=16 again=16 copies=18000 orders="" composed=480 val=2000 n=2000 n_prior=1000
   block="--batch 256 --block 256" steps=12 repeats=3 guidances="1.5 3 1 2 5"
@@ -24,18 +20,18 @@ fi
 model=src/composer_pl/pretrained
 cp "$work/products/base-long/model.safetensors" $model/scenes-64/
 [ ! -d "$work/products/prior" ] || cp "$work/products/prior/model.safetensors" $model/scenes-prior/
-"$python" benchmarks/scene_model/install_weights.py "$work/products/encoders"
+python3 benchmarks/scene_model/install_weights.py "$work/products/encoders"
 [ ! -d .blind ] || { mkdir -p "$work/products/base-blind" && cp .blind/* "$work/products/base-blind/"; }
 
 cd "$work"
-composer() { "$python" -m composer_pl "$@"; }
+composer() { python3 -m composer_pl "$@"; }
 fid() { composer eval coco-fid --data.root scenes --split val --ckpt scenes-64 --steps 10 --bfloat16 --keep features --network tiny --network own \
   --not-the-protocol $device $block "$@"; }
 packed() { title=$1 && shift && tar -czf "$out/.$title" --exclude '*.html' --exclude drawn --exclude reference "$@" && mv "$out/.$title" "$out/$title.tar.gz"; }
 began=$(date +%s)
 told() { echo "[$(($(date +%s) - began)) s] $*"; }
 
-( "$python" "$here/measures.py" adherence --work "$work" --out "$out" --plan "$plan" --model base-long --blind base-blind \
+( python3 "$here/measures.py" adherence --work "$work" --out "$out" --plan "$plan" --model base-long --blind base-blind \
     --trained trained.pt --guidance 2 3 > "$out/adherence.txt" 2>&1; told adherence $? ) &
 ( composer eval control --ckpt scenes-64 --out control --scenes $scenes --pairs $pairs --again $again --steps $steps --guidance 2 --bfloat16 \
     --training-scenes $copies $device $large > control.txt 2>&1; told control $?
@@ -49,12 +45,11 @@ told() { echo "[$(($(date +%s) - began)) s] $*"; }
   composer eval composition --ckpt scenes-64 --out who --scenes $few --steps $steps --guidance 2 --sets none $device $large \
     --pairs sketch+color,depth+color,intensity+color,caption+color,caption+depth,semantics+sketch > who.txt 2>&1; told who wins $?
   packed attribution attribution who ) &
-( "$python" "$root/benchmarks/composition/score.py" --arm A=scenes-64 --out composed --pictures $composed --steps 10 --guidance 2 --bfloat16 \
+( python3 "$root/benchmarks/composition/score.py" --arm A=scenes-64 --out composed --pictures $composed --steps 10 --guidance 2 --bfloat16 \
     --device $where --sets caption "two pictures" "caption and depth" "two objects" > composed.txt 2>&1; told composition $?
   packed composed composed ) &
 ( composer scenes --out scenes -n 1 --val $val --size 128 --first 10000000 --max-objects 3 $device > scenes.txt 2>&1; told scenes $?
-  ( "$python" "$here/prior.py" --work "$work" --out "$out" --plan "$plan" > "$out/prior.txt" 2>&1 && cp "$work/products/prior/model.safetensors" "$root/$model/scenes-prior/"; told prior $?
-    fid --out fid-prior -n $n_prior --repeats $repeats --guidance 3 --prior scenes-prior --prior-steps 25 > fidp.txt 2>&1; told fid, prior $? ) &
+  ( fid --out fid-prior -n $n_prior --repeats $repeats --guidance 3 --prior scenes-prior --prior-steps 25 > fidp.txt 2>&1; told fid, prior $? ) &
   for g in $guidances; do
     fid --out fid-$g -n $n --repeats $repeats --guidance $g >> fid.txt 2>&1; told fid $g $?
     packed fid fid-*

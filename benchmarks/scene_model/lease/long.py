@@ -35,7 +35,7 @@ from building import build_plugins, read_config
 from clip import FILE
 from image_tower import ImageTeacher
 from install_weights import PLUGINS, install
-from long_plan import AMOUNTS, ENOUGH, LONG, NOISY, POLISH, RICHER, Amounts, bank_name, done_name
+from long_plan import AMOUNTS, ENOUGH, LONG, NOISY, POLISH, TAUGHT, Amounts, bank_name, done_name
 from pace import Way, ranked
 from products import Products
 from safetensors.torch import load_file
@@ -193,7 +193,7 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="neither compile nor capture")
     args = parser.parse_args()
     desk, amounts = Desk(args.work, args.plan, "long"), AMOUNTS[args.plan]
-    course = POLISH if args.polish else RICHER if args.teach else LONG
+    course = POLISH if args.polish else TAUGHT if args.teach else LONG
     if (args.work / "products/base-long/model.safetensors").exists():
         desk.log("the main model is written already: end")
         return

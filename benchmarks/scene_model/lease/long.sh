@@ -23,12 +23,7 @@ fi
 granted=$2 work=$3 out=$4 plan=${PLAN:-full}
 mkdir -p "$work" "$out"
 [ "$what" = measure ] || date +%s > "$work/began"
-if [ -d .lease ]; then
-  site=$work/site
-  [ -d "$site" ] || python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" .lease/*.whl
-  PYTHONPATH=$site:src:$(echo plugins/*/src | tr ' ' ':'):.lease${PYTHONPATH:+:$PYTHONPATH}
-fi
-export PYTHONPATH="${PYTHONPATH:-}" PYTHONUNBUFFERED=1
+. "$here/paths.sh"
 if [ "$what" = train ] || [ "$what" = teach ]; then
   rm -f "$work"/bank-*.pt "$work"/done-*.pt "$work/enough" "$work/latest.pt" "$work/taught.pt"
   rm -rf "$work/products"

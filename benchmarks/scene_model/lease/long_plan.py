@@ -94,7 +94,7 @@ POLISH = Course(
     share=0.0,
 )  # fmt: skip
 
-RICHER = Course(
+TAUGHT = Course(
     begins=0.2,
     focus={  # semantics are new to the model, the others are to stay above their bars
         "caption": 0.09, "semantics": 0.24, "color": 0.12, "instances": 0.04, "sketch": 0.02,
